@@ -1,0 +1,66 @@
+"""The conditions of a QwenDeployment: their types, their reasons, their shape."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, Field
+
+from qwen_operator.api.base import StatusModel
+from qwen_operator.api.formats import Int64, LongText, Reason
+
+
+class ConditionType(StrEnum):
+    """Ready, Reconciling and Stalled follow kstatus; the others tell which step is reached.
+
+    Reconciling and Stalled are present only when True.
+    """
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    PLANNED = "Planned"
+    SCHEDULED = "Scheduled"
+    WEIGHTS_READY = "WeightsReady"
+    AVAILABLE = "Available"
+    SCALING_ACTIVE = "ScalingActive"
+
+
+class ConditionStatus(StrEnum):
+    """The three values of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class ConditionReason(StrEnum):
+    """Why a condition has its status."""
+
+    NOT_OBSERVED = "NotObserved"
+    INVALID_SPEC = "InvalidSpec"
+    PLAN_FITS = "PlanFits"
+    PLAN_FITS_SOME_CARDS = "PlanFitsSomeCards"
+    PLAN_DOES_NOT_FIT = "PlanDoesNotFit"
+    UNKNOWN_MODEL = "UnknownModel"
+    UNKNOWN_ACCELERATOR = "UnknownAccelerator"
+    UNSUPPORTED_PRECISION = "UnsupportedPrecision"
+
+
+class Condition(StatusModel):
+    """One statement about the object, with its reason."""
+
+    type: ConditionType = Field(description="What is stated, for example Planned.")
+    status: ConditionStatus = Field(description="True, False or Unknown, for example True.")
+    reason: Reason = Field(description="Why, in one word for machines, for example PlanFits.")
+    message: LongText = Field(
+        description="Why, in a sentence for people, for example 3 of 4 cards fit."
+    )
+    last_transition_time: AwareDatetime = Field(
+        description="When status changed last, for example 2026-11-21T10:00:00Z."
+    )
+    observed_generation: Int64 = Field(
+        default=-1,
+        ge=-1,
+        description="Generation of the spec that was looked at. Default -1, for example 3.",
+    )

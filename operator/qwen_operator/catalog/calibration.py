@@ -1,0 +1,91 @@
+"""What vLLM uses beside weights and KV cache, measured once per version.
+
+The constants are fitted by ``python -m benchmarks.planner.fit`` to the measurements in
+``benchmarks/planner/data``; `qwen_operator.planning.non_kv` says what each one means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen_operator.catalog.data import load_data
+from qwen_operator.errors import InvalidInput
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Constants of one vLLM version and model runner. Bytes unless named otherwise."""
+
+    kernels_bytes: int
+    """CUDA modules, cuBLAS workspaces and small buffers that the first run leaves behind."""
+    tensor_parallel_bytes: int
+    """NCCL channels and all-reduce buffers; only with more than one GPU."""
+    state_bytes_per_logit: float
+    """Penalty counters, per sequence and vocabulary entry; read in the source, not fitted."""
+    sampler_bytes_per_logit: float
+    """Peak of the sampler's logits, per sequence and vocabulary entry."""
+    activation_copies: float
+    """Hidden states alive at the peak of a forward pass, beside the FFN's own."""
+    graph_base_bytes: int
+    """What the first captured graph takes."""
+    graph_bytes: int
+    """Every FULL graph, as vLLM reserves it."""
+    graph_hidden_copies: float
+    """Growth of a FULL graph with the model, in hidden states of one token in every layer."""
+    lora_copies: float
+    """Adapter slots as vLLM allocates them, over the bytes of their factors."""
+    vision_encoder_bytes: int
+    """Peak of the encoder on the largest image; only with a vision tower."""
+    outside_budget_bytes: int
+    """What vLLM takes beyond its budget: CUDA context, and growth under load."""
+    band_bytes: int
+    """Half-width of the error band on a compute capability that was measured."""
+    inferred_band_bytes: int
+    """The same where nobody has measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationTable:
+    """The constants that hold for one vLLM version and one model."""
+
+    constants: Calibration
+    version: str
+    """The version that was measured."""
+    exact: bool
+    """Whether that is the version asked for."""
+
+
+MEASURED_COMPUTE_CAPABILITIES = ((9, 0),)
+"""Where the calibration rows come from; on other cards the band is the inferred one."""
+
+
+def calibration_for(version: str, model_type: str) -> CalibrationTable:
+    """The constants of a vLLM version: its own, or those of the nearest measured one.
+
+    vLLM gave all models its second model runner, whose accounting is that of 0.33, in 0.29.
+    """
+    wanted = parse_version(version)
+    entries = load_data("calibration.yaml")["versions"]
+    entry = next(
+        (e for e in entries if wanted >= parse_version(e["since"])),
+        entries[-1],
+    )
+    runner = next(r for r in entry["runners"] if model_type in r.get("modelTypes", (model_type,)))
+    return CalibrationTable(
+        constants=Calibration(**runner["constants"]),
+        version=entry["version"],
+        exact=wanted == parse_version(entry["version"]),
+    )
+
+
+def parse_version(text: str) -> Version:
+    """Read ``"0.33.0"``; raises `InvalidInput` for anything else."""
+    parts = text.removeprefix("v").split(".")
+    if not 2 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
+        raise InvalidInput(
+            "vllm version", text, "it is two or three numbers with dots", "write for example 0.33.0"
+        )
+    major, minor, patch = (*map(int, parts), 0)[:3]
+    return major, minor, patch

@@ -1,0 +1,166 @@
+"""How the weights of a checkpoint are stored, read from its ``quantization_config``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from qwen_operator.api.enums import Precision
+from qwen_operator.catalog.geometry import Geometry, parse_geometry
+from qwen_operator.errors import InvalidInput
+
+
+class CheckpointFormat(StrEnum):
+    """Storage of the linear layers in a checkpoint, by the names the field uses."""
+
+    BITS16 = "16-bit"
+    AWQ = "awq"
+    GPTQ_INT4 = "gptq-int4"
+    GPTQ_INT8 = "gptq-int8"
+    INT8 = "int8"
+    """Compressed-tensors W8A8 or W8A16."""
+    FP8 = "fp8"
+    FP8_BLOCK = "fp8-block"
+    NVFP4 = "nvfp4"
+
+    @property
+    def precision(self) -> Precision:
+        """The precision a user names for it."""
+        return _PRECISIONS[self]
+
+
+_PRECISIONS = {
+    CheckpointFormat.BITS16: Precision.BF16,
+    CheckpointFormat.AWQ: Precision.INT4,
+    CheckpointFormat.GPTQ_INT4: Precision.INT4,
+    CheckpointFormat.GPTQ_INT8: Precision.INT8,
+    CheckpointFormat.INT8: Precision.INT8,
+    CheckpointFormat.FP8: Precision.FP8,
+    CheckpointFormat.FP8_BLOCK: Precision.FP8,
+    CheckpointFormat.NVFP4: Precision.INT4,
+}
+
+
+class WeightPart(StrEnum):
+    """The part of a model a tensor belongs to; a quantisation scheme names a format for each."""
+
+    EMBEDDING = "embedding"
+    ATTENTION = "attention"
+    FFN = "ffn"
+    """Dense feed-forward layers, and experts that every token passes."""
+    EXPERTS = "experts"
+    UNQUANTISED = "unquantised"
+    """Norms, biases, routers, convolutions: 16-bit in every checkpoint."""
+    VISION = "vision"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One published set of weights."""
+
+    repository: str
+    format: CheckpointFormat
+    geometry: Geometry
+    """The model's own, but for padding that quantisation asked for (Qwen2.5-72B)."""
+    group_size: int = 128
+    sixteen_bit_parts: frozenset[WeightPart] = frozenset()
+    """Parts that the quantisation left out, beside embedding and lm_head."""
+
+
+def parse_checkpoint(repository: str, config: Mapping[str, Any]) -> Checkpoint:
+    """Read the storage of a checkpoint from its ``config.json``.
+
+    Raises `InvalidInput` for a quantisation that vLLM or the planner does not know.
+    """
+    geometry = parse_geometry(config)
+    quantization = config.get("quantization_config")
+    if quantization is None:
+        return Checkpoint(repository=repository, format=CheckpointFormat.BITS16, geometry=geometry)
+    weights = _compressed_weights(quantization) or quantization
+    bits = weights.get("bits") or weights.get("num_bits")
+    method = str(quantization.get("quant_method", "")).removeprefix("intel/")
+    group_size = weights.get("group_size")
+    return Checkpoint(
+        repository=repository,
+        format=_format(method, bits, weights, quantization),
+        geometry=geometry,
+        group_size=group_size if isinstance(group_size, int) and group_size > 0 else 128,
+        sixteen_bit_parts=sixteen_bit_parts(geometry, quantization),
+    )
+
+
+def _format(
+    method: str, bits: object, weights: Mapping[str, Any], quantization: Mapping[str, Any]
+) -> CheckpointFormat:
+    match method, bits:
+        case "awq" | "awq_marlin" | "auto_awq", 4:
+            return CheckpointFormat.AWQ
+        case "gptq" | "gptq_marlin" | "auto_gptq" | "auto-round" | "inc", 4:
+            return CheckpointFormat.GPTQ_INT4
+        case "gptq" | "gptq_marlin" | "auto_gptq" | "auto-round" | "inc", 8:
+            return CheckpointFormat.GPTQ_INT8
+        case "fp8" | "fbgemm_fp8", _:
+            block = quantization.get("weight_block_size")
+            return CheckpointFormat.FP8_BLOCK if block else CheckpointFormat.FP8
+        case "compressed-tensors", 8 if weights.get("type") == "float":
+            block = weights.get("strategy") == "block"
+            return CheckpointFormat.FP8_BLOCK if block else CheckpointFormat.FP8
+        case "compressed-tensors", 8:
+            return CheckpointFormat.INT8
+        case "compressed-tensors", 4 if weights.get("type") == "float":
+            return CheckpointFormat.NVFP4
+        case "compressed-tensors", 4:
+            symmetric = weights.get("symmetric", True)
+            return CheckpointFormat.GPTQ_INT4 if symmetric else CheckpointFormat.AWQ
+        case "modelopt" | "modelopt_fp4", _:
+            fp4 = "FP4" in str(quantization.get("quant_algo", "")).upper()
+            return CheckpointFormat.NVFP4 if fp4 else CheckpointFormat.FP8
+    raise InvalidInput(
+        "config.json: quantization_config",
+        f"{method or 'none'} with {bits} bits",
+        "planned are awq and gptq (4 or 8 bits), fp8, compressed-tensors and modelopt",
+        "use a checkpoint in one of these formats (NF4 and GGUF need vLLM plug-ins)",
+    )
+
+
+def _compressed_weights(quantization: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    groups = quantization.get("config_groups")
+    if not isinstance(groups, Mapping) or not groups:
+        return None
+    weights = next(iter(groups.values())).get("weights")
+    return weights if isinstance(weights, Mapping) else None
+
+
+def sixteen_bit_parts(geometry: Geometry, quantization: Mapping[str, Any]) -> frozenset[WeightPart]:
+    """Parts of the model that a ``quantization_config`` leaves in 16 bits."""
+    patterns = tuple(_excluded(quantization))
+    # One module of a middle layer stands for all modules of its part.
+    modules = {
+        WeightPart.ATTENTION: "model.layers.1.self_attn.q_proj",
+        WeightPart.FFN: f"model.layers.1.mlp.{'shared_expert.' if geometry.experts else ''}up_proj",
+        WeightPart.EXPERTS: "model.layers.1.mlp.experts.1.up_proj",
+    }
+    return frozenset(
+        part
+        for part, module in modules.items()
+        if any(_matches(pattern, module) for pattern in patterns)
+    )
+
+
+def _excluded(quantization: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("modules_to_not_convert", "ignore"):
+        yield from quantization.get(key) or ()
+    # GPTQModel marks what it leaves out with "-:" before a regular expression.
+    for key in quantization.get("dynamic") or {}:
+        if key.startswith("-:"):
+            yield f"re:{key[2:]}"
+
+
+def _matches(pattern: str, module: str) -> bool:
+    if pattern.startswith("re:"):
+        return re.match(pattern[3:], module) is not None
+    # A list may name the router ("mlp.gate") of every layer: only whole names count.
+    return f".{pattern.strip('*.')}." in f".{module}."

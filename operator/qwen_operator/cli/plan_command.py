@@ -1,0 +1,261 @@
+"""``kubectl qwen plan``: read the input, plan, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qwen_operator.api.parse import parse_qwen_deployment
+from qwen_operator.api.v1alpha1 import QwenDeploymentSpec
+from qwen_operator.catalog.cards import Card, card_name, describe_card, parse_compute_capability
+from qwen_operator.catalog.models import find_model, model_from_config
+from qwen_operator.cli.exit_codes import BAD_INPUT, NOTHING_FITS, OK
+from qwen_operator.cli.plan_rows import row_as_dict
+from qwen_operator.errors import InvalidInput
+from qwen_operator.naming import API_VERSION, KIND
+from qwen_operator.planning.cost import Prices
+from qwen_operator.planning.from_spec import cards_of, request_of, version_for
+from qwen_operator.planning.plan import plan
+from qwen_operator.planning.refusal import RefusalKind
+from qwen_operator.planning.request import LoraSlots, PlanRequest
+from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
+
+_MIB = 1 << 20
+_DEFAULT_LORA_RANK = 16
+_UNNAMED_MODEL = "local/model"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan what the options say; returns the exit code. Raises `InvalidInput`."""
+    prices = _prices(options)
+    results: list[CardResult] = []
+    for document in _documents(options):
+        results += _plan_document(options, document)
+    if all(_is_invalid(result) for result in results):
+        sentences = dict.fromkeys(
+            result.refusal.sentence for result in results if isinstance(result, RefusedCard)
+        )
+        for sentence in sentences:
+            print(f"error: {sentence}", file=sys.stderr)
+        return BAD_INPUT
+    _print(options, results, prices)
+    return OK if any(isinstance(r, CardPlan) and r.fits for r in results) else NOTHING_FITS
+
+
+def _plan_document(
+    options: argparse.Namespace, document: Mapping[str, Any]
+) -> tuple[CardResult, ...]:
+    config = _read_json(options.config_json) if options.config_json else None
+    model = None
+    if config is not None:
+        model = model_from_config(document["spec"]["model"], config)
+        if options.precision is None and options.filename is None:
+            document = _with_spec(document, precision=str(next(iter(model.checkpoints))))
+    spec = parse_qwen_deployment(document).spec
+    request = _with_options(request_of(spec, model or find_model(spec.model)), options)
+    return tuple(
+        result
+        for card in _cards(options, spec)
+        for result in plan(
+            replace(request, vllm_version=version_for(card, request.vllm_version)), (card,)
+        )
+    )
+
+
+def _documents(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    """QwenDeployments to plan, with the options laid over their specs."""
+    overrides = _spec_overrides(options)
+    if options.filename is None:
+        if options.model is None and options.config_json is None:
+            raise InvalidInput(
+                "input",
+                "missing",
+                "there is nothing to plan",
+                "give -f FILE, --model or --config-json",
+            )
+        overrides.setdefault("model", _UNNAMED_MODEL)
+        yield {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": "plan"},
+            "spec": overrides,
+        }
+        return
+    found = False
+    for document in _read_yaml_documents(options.filename):
+        if isinstance(document, Mapping) and document.get("kind") not in {KIND, None}:
+            continue
+        found = True
+        spec = document.get("spec") if isinstance(document, Mapping) else None
+        yield _with_spec(document, **overrides) if isinstance(spec, Mapping) else document
+    if not found:
+        raise InvalidInput(
+            options.filename, "no QwenDeployment", "there is nothing to plan", f"write kind: {KIND}"
+        )
+
+
+def _with_spec(document: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    spec = dict(document["spec"])
+    engine = {**(spec.get("engine") or {}), **fields.pop("engine", {})}
+    return {**document, "spec": {**spec, **fields, **({"engine": engine} if engine else {})}}
+
+
+def _spec_overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options say in the words of the spec, so that one set of rules judges both."""
+    engine = {
+        "maxNumSeqs": options.max_num_seqs,
+        "maxNumBatchedTokens": options.max_num_batched_tokens,
+        "kvCacheDtype": options.kv_cache_dtype,
+        "kvOffloadingGib": options.kv_offloading_gib,
+        "enforceEager": options.enforce_eager or None,
+        "enablePrefixCaching": False if options.no_prefix_caching else None,
+        "maxCudagraphCaptureSize": options.max_cudagraph_capture_size,
+        "languageModelOnly": options.language_model_only or None,
+    }
+    spec = {
+        "model": options.model,
+        "precision": options.precision,
+        "contextLength": options.context_length,
+        "tensorParallelSize": options.tensor_parallel_size,
+        "profile": options.profile,
+        "engine": {name: value for name, value in engine.items() if value is not None},
+    }
+    if options.gpu_memory_mib is None and options.gpu:
+        spec["accelerators"] = [
+            {"name": card_name(name), "reservedMemoryMib": options.reserved_memory_mib or 0}
+            for name in options.gpu
+        ]
+    return {name: value for name, value in spec.items() if value not in (None, {})}
+
+
+def _with_options(request: PlanRequest, options: argparse.Namespace) -> PlanRequest:
+    """Lay over a request what only the command line can ask for."""
+    engine = request.engine
+    if (share := options.gpu_memory_utilization) is not None:
+        if not 0 < share <= 1:
+            raise InvalidInput(
+                "--gpu-memory-utilization", share, "it is a share above 0 and up to 1",
+                "write for example 0.92",
+            )  # fmt: skip
+        engine = replace(engine, gpu_memory_utilization=share)
+    if (size := options.kv_cache_bytes) is not None:
+        engine = replace(engine, kv_cache_bytes=_positive("--kv-cache-bytes", size))
+    if options.max_loras is not None or options.max_lora_rank is not None:
+        engine = replace(
+            engine,
+            lora=LoraSlots(
+                max_loras=_positive("--max-loras", options.max_loras or 1),
+                max_rank=_positive("--max-lora-rank", options.max_lora_rank or _DEFAULT_LORA_RANK),
+            ),
+        )
+    return replace(
+        request,
+        engine=engine,
+        vllm_version=options.vllm_version,
+        compile_cache=options.compile_cache,
+    )
+
+
+def _cards(options: argparse.Namespace, spec: QwenDeploymentSpec) -> tuple[Card, ...]:
+    reserved = (options.reserved_memory_mib or 0) * _MIB
+    if options.gpu_memory_mib is None:
+        if options.compute_capability is not None:
+            raise InvalidInput(
+                "--compute-capability", options.compute_capability,
+                "it describes a card together with its memory", "give --gpu-memory-mib too",
+            )  # fmt: skip
+        return tuple(
+            replace(card, reserved_bytes=reserved) if reserved else card for card in cards_of(spec)
+        )
+    if options.compute_capability is None:
+        raise InvalidInput(
+            "--gpu-memory-mib", options.gpu_memory_mib,
+            "memory alone does not describe a card", "give --compute-capability too, such as 8.9",
+        )  # fmt: skip
+    capability = parse_compute_capability(options.compute_capability)
+    memory = _positive("--gpu-memory-mib", options.gpu_memory_mib)
+    name = (
+        options.gpu[0]
+        if options.gpu
+        else f"{memory} MiB, compute capability {options.compute_capability}"
+    )
+    return (replace(describe_card(name, memory, capability), reserved_bytes=reserved),)
+
+
+def _prices(options: argparse.Namespace) -> Prices | None:
+    prices = Prices(
+        gpu_hour=_price("--gpu-price", options.gpu_price),
+        kilowatt_hour=_price("--electricity-price", options.electricity_price),
+        api_million_tokens=_price("--api-price", options.api_price),
+    )
+    return prices if options.cost or prices != Prices() else None
+
+
+def _price(option: str, value: float | None) -> float | None:
+    if value is not None and value < 0:
+        raise InvalidInput(option, value, "a price is not negative", "give 0 or more")
+    return value
+
+
+def _positive(option: str, value: int) -> int:
+    if value < 1:
+        raise InvalidInput(option, value, "it is at least 1", "give a positive integer")
+    return value
+
+
+def _is_invalid(result: CardResult) -> bool:
+    return isinstance(result, RefusedCard) and result.refusal.kind is RefusalKind.INVALID
+
+
+def _print(options: argparse.Namespace, results: list[CardResult], prices: Prices | None) -> None:
+    if options.output == "table":
+        from qwen_operator.cli.plan_table import render_table
+
+        print(render_table(results, prices, explain=options.explain))
+        return
+    rows = [row_as_dict(result, prices, explain=options.explain) for result in results]
+    if options.output == "json":
+        print(json.dumps(rows, indent=2))
+    else:
+        import yaml
+
+        print(yaml.safe_dump(rows, sort_keys=False, width=100), end="")
+
+
+def _read_json(path: str) -> Mapping[str, Any]:
+    try:
+        config = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise InvalidInput(
+            path, f"line {error.lineno}", f"it is not JSON ({error.msg})", "give a config.json"
+        ) from None
+    if not isinstance(config, Mapping):
+        raise InvalidInput(path, type(config).__name__, "it holds no object", "give a config.json")
+    return config
+
+
+def _read_yaml_documents(path: str) -> list[Any]:
+    import yaml
+
+    text = sys.stdin.read() if path == "-" else _read_text(path)
+    try:
+        return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "somewhere"
+        raise InvalidInput(
+            path, where, f"it is not YAML ({getattr(error, 'problem', error)})", "mend that line"
+        ) from None
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise InvalidInput("file", path, reason, "give a file that can be read") from None
