@@ -43,7 +43,8 @@ def explain_arithmetic(row: CardPlan) -> Iterator[str]:
     per_request = layout.blocks_per_request(row.shape.max_model_len)
     state = layout.state_blocks_per_request
     yield (
-        f"{per_request:,} blocks a request = {row.shape.max_model_len:,} tokens / {layout.block_tokens}"
+        f"{per_request:,} blocks a request = {row.shape.max_model_len:,} tokens / "
+        f"{layout.block_tokens}"
         + (f" + {state} for recurrent state" if state else "")
     )
     yield (

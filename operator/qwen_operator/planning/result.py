@@ -10,6 +10,7 @@ from qwen_operator.planning.kv_cache import KvCacheLayout
 from qwen_operator.planning.non_kv import EngineShape, NonKv
 from qwen_operator.planning.refusal import Refusal
 from qwen_operator.planning.request import PlanRequest
+from qwen_operator.planning.weights import WeightScheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ class CardPlan:
     longest_context_tokens: int
     """Longest request that the planned pool holds."""
     model_repository: str
+    scheme: WeightScheme
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     host: HostResources

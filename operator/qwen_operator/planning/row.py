@@ -173,6 +173,7 @@ def _plan_batch(case: _Case, max_num_seqs: int) -> CardPlan:
         max_concurrency=case.layout.max_concurrency(kv_cache_bytes, tokens),
         longest_context_tokens=case.layout.longest_request(kv_cache_bytes),
         model_repository=case.weights.checkpoint.repository,
+        scheme=case.weights.scheme,
         args=build_engine_args(request, settings, case.weights, case.context, case.parallel),
         env=build_engine_env(case.parallel, on_cpu=card.is_cpu),
         host=plan_host(

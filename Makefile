@@ -1,0 +1,32 @@
+# Every target does its own set-up: uv makes the environment from the lock.
+.DEFAULT_GOAL := help
+UV ?= uv
+RUN := $(UV) run --all-extras --locked
+
+.PHONY: help test lint types layers unit crd accuracy plan-speed
+
+help:  ## Show this text
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+test: lint types layers crd-is-current unit  ## Everything CI runs
+
+lint:  ## Style
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types:  ## mypy strict
+	$(RUN) mypy
+
+layers:  ## import-linter: the architecture holds
+	$(RUN) lint-imports --no-cache
+
+crd:  ## Write crds/ from the API models
+	$(RUN) python -m qwen_operator.api.crd > crds/qwen-operator.io_qwendeployments.yaml
+
+.PHONY: crd-is-current
+crd-is-current:
+	$(RUN) python -m qwen_operator.api.crd | diff -u crds/qwen-operator.io_qwendeployments.yaml - \
+	  || { echo "crds/ is not what the API models say; run: make crd"; exit 1; }
+
+unit:  ## Tests
+	$(RUN) pytest -q -n 2 --dist loadscope
