@@ -3,7 +3,7 @@
 UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
-.PHONY: help test lint types layers unit crd accuracy plan-speed
+.PHONY: help test lint types layers unit crd calibrate accuracy claims plan-speed
 
 help:  ## Show this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,3 +30,15 @@ crd-is-current:
 
 unit:  ## Tests
 	$(RUN) pytest -q -n 2 --dist loadscope
+
+calibrate:  ## Fit the planner's constants to the measured runs
+	$(RUN) python -m benchmarks.planner.fit --write
+
+accuracy:  ## Predicted against measured, beside other planners: docs/accuracy.md
+	$(RUN) python -m benchmarks.planner.accuracy
+
+claims:  ## Two published claims, judged by the plan: docs/claims.md
+	$(RUN) python -m benchmarks.planner.claims
+
+plan-speed:  ## Time of a plan and of the command
+	$(RUN) python -m benchmarks.planner.speed

@@ -19,6 +19,7 @@ from qwen_operator.catalog.models import model_from_config
 from qwen_operator.planning.request import CompileCache, EngineChoices, LoraSlots, PlanRequest
 
 GIB = 1 << 30
+MIB = 1 << 20
 DATA = Path(__file__).parent / "data"
 LOG_ROUNDING_GIB = 0.005
 _PRECISION_OF_QUANTIZATION = {
@@ -38,6 +39,12 @@ class Measurement:
     def name(self) -> str:
         """Model and setting, unique together with version and compile cache."""
         return str(self.run["name"])
+
+    @property
+    def key(self) -> str:
+        """Unique name of the run."""
+        emulated = f"{self.run['card_gib']}x{self.run['gpu_memory_utilization']}"
+        return f"{self.name} {emulated} {self.vllm_version} {self.run['compile_cache']}"
 
     @property
     def vllm_version(self) -> str:
@@ -75,6 +82,17 @@ class Measurement:
         """Exact bytes read inside vLLM: consumed, transient peak, graph estimate, available."""
         return self.run.get("breakdown_bytes")
 
+    @property
+    def kv_bytes_bounds(self) -> tuple[int, int]:
+        """Least and most bytes of the pool that the log's rounding allows; exact where pinned."""
+        if self.pinned_kv_bytes is not None:
+            return self.pinned_kv_bytes, self.pinned_kv_bytes
+        assert self.available_kv_gib is not None
+        return (
+            int((self.available_kv_gib - LOG_ROUNDING_GIB) * GIB),
+            int((self.available_kv_gib + LOG_ROUNDING_GIB) * GIB),
+        )
+
     @cached_property
     def card(self) -> Card:
         """The emulated card."""
@@ -82,7 +100,24 @@ class Measurement:
             name=self.name,
             title=self.name,
             memory_bytes=round(self.run["card_gib"] * GIB),
-            compute_capability=(9, 0),
+            compute_capability=(8, 9) if self.stands_for_ada else (9, 0),
+        )
+
+    @property
+    def flashinfer_sampler(self) -> bool:
+        """Whether FlashInfer's sampler was on, which every plan turns off."""
+        return self.run.get("env", {}).get("VLLM_USE_FLASHINFER_SAMPLER") == "1"
+
+    @property
+    def stands_for_ada(self) -> bool:
+        """Whether kernels were forced that only cards before Hopper choose by themselves."""
+        args = self.run["args"]
+        integers = self.run["config"].get("quantization_config", {}).get("bits") is not None
+        without_machete = "Machete" in self.run.get("env", {}).get("VLLM_DISABLED_KERNELS", "")
+        return (
+            args.get("attention_backend") == "FLASHINFER"
+            or args.get("linear_backend") == "marlin"
+            or (integers and without_machete)
         )
 
     @cached_property

@@ -61,7 +61,7 @@ def vramscout(measurement: Measurement) -> float:
             "--kv-dtype", "fp8" if request.engine.kv_cache_dtype == "fp8" else "bf16",
             "--prefill-chunk", str(request.engine.max_num_batched_tokens),
         ]  # fmt: skip
-        # It exits with 1 where its own verdict is "does not fit"; the numbers are there all the same.
+        # It exits with 1 where it says "does not fit"; the numbers are there all the same.
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     plan = json.loads(answer.stdout)
     other = ("Model weights / rank", "CUDA / runtime", "Prefill scratch", "Safety reserve")

@@ -23,21 +23,29 @@ class Calibration:
     tensor_parallel_bytes: int
     """NCCL channels and all-reduce buffers; only with more than one GPU."""
     state_bytes_per_logit: float
-    """Penalty counters, per sequence and vocabulary entry; read in the source, not fitted."""
+    """Penalty counters and masks, per sequence and vocabulary entry."""
+    top_k_rows: int
+    """Rows of float32 logits that the top-k kernel keeps, at most one a multiprocessor."""
     sampler_bytes_per_logit: float
-    """Peak of the sampler's logits, per sequence and vocabulary entry."""
+    """Logits alive at the sampler's peak, per sequence and vocabulary entry."""
     activation_copies: float
     """Hidden states alive at the peak of a forward pass, beside the FFN's own."""
+    linear_attention_copies: float
+    """Projections of a Gated DeltaNet layer alive at its peak."""
+    expert_workspace_copies: float
+    """Routed hidden states that the expert kernels keep between steps."""
     graph_base_bytes: int
     """What the first captured graph takes."""
-    graph_bytes: int
-    """Every FULL graph, as vLLM reserves it."""
-    graph_hidden_copies: float
-    """Growth of a FULL graph with the model, in hidden states of one token in every layer."""
-    lora_copies: float
-    """Adapter slots as vLLM allocates them, over the bytes of their factors."""
-    vision_encoder_bytes: int
-    """Peak of the encoder on the largest image; only with a vision tower."""
+    graph_layer_bytes: int
+    """Every captured batch size, per layer."""
+    graph_scratch_copies: float
+    """Times that capture pays for the scratch of split attention."""
+    graph_full_bytes: int
+    """Every FULL graph on top."""
+    graph_expert_bytes: int
+    """Scratch of the expert kernels in the graphs."""
+    vision_patch_copies: float
+    """Hidden states alive at the vision encoder's peak, per patch of the largest image."""
     outside_budget_bytes: int
     """What vLLM takes beyond its budget: CUDA context, and growth under load."""
     band_bytes: int

@@ -10,12 +10,12 @@ from qwen_operator.planning.units import GIB
 COMPONENT_WORDS = {
     "kernels": "CUDA kernels and small buffers",
     "tensor_parallel": "NCCL and all-reduce buffers",
-    "sampler_state": "penalty counters (sequences x vocabulary)",
-    "transient_peak": "peak of one step (largest of sampler, FFN, cold compile)",
+    "sampler_state": "penalty counters and top-k rows (sequences x vocabulary)",
+    "expert_workspace": "workspace of the expert kernels",
+    "transient_peak": "peak of one step (largest of sampler, forward pass, vision, cold compile)",
     "cuda_graphs": "CUDA graphs, as vLLM reserves them",
     "attention_workspace": "FlashInfer workspace (FP8 KV before Hopper)",
     "lora": "LoRA slots",
-    "vision_encoder": "vision encoder",
 }
 
 
@@ -44,8 +44,7 @@ def explain_arithmetic(row: CardPlan) -> Iterator[str]:
     state = layout.state_blocks_per_request
     yield (
         f"{per_request:,} blocks a request = {row.shape.max_model_len:,} tokens / "
-        f"{layout.block_tokens}"
-        + (f" + {state} for recurrent state" if state else "")
+        f"{layout.block_tokens}" + (f" + {state} for recurrent state" if state else "")
     )
     yield (
         f"{row.max_concurrency:.2f} such requests at once, {row.kv_cache_tokens:,} tokens as vLLM "

@@ -7,7 +7,7 @@ may span several kinds of cards from one cache of weights.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.catalog.cards import Card, ComputeCapability
@@ -34,6 +34,8 @@ _STORAGE = {
     CheckpointFormat.FP8_BLOCK: WeightFormat.FP8_BLOCK,
     CheckpointFormat.NVFP4: WeightFormat.FP4,
 }
+_MACHETE = {WeightFormat.INT8, WeightFormat.INT4, WeightFormat.INT4_ZERO_POINT}
+"""Formats that the Machete kernels take from Hopper on; before, Marlin does."""
 ATTENTION_PATTERNS = ("re:.*self_attn.*", "re:.*linear_attn.*")
 """Modules that mixed precision leaves in 16 bits."""
 
@@ -64,7 +66,7 @@ def choose_weights(
         return refusal
     published = _published(model, precision)
     if published is not None:
-        scheme = _published_scheme(published)
+        scheme = _published_scheme(published, card)
         return WeightChoice(
             checkpoint=published,
             scheme=scheme,
@@ -99,10 +101,15 @@ def _published(model: Model, precision: Precision) -> Checkpoint | None:
     return model.checkpoints.get(precision)
 
 
-def _published_scheme(checkpoint: Checkpoint) -> WeightScheme:
+def _published_scheme(checkpoint: Checkpoint, card: Card) -> WeightScheme:
     if checkpoint.format is CheckpointFormat.BITS16:
         return SIXTEEN_BIT
-    scheme = uniform_scheme(_STORAGE[checkpoint.format], group_size=checkpoint.group_size)
+    storage = _STORAGE[checkpoint.format]
+    hopper = (card.compute_capability or (0, 0)) >= _HOPPER
+    if storage is WeightFormat.FP8_BLOCK and hopper:
+        storage = WeightFormat.FP8_BLOCK_NATIVE
+    scheme = uniform_scheme(storage, group_size=checkpoint.group_size)
+    scheme = replace(scheme, keeps_source_scales=hopper and storage in _MACHETE)
     return scheme.without(checkpoint.sixteen_bit_parts)
 
 
@@ -187,7 +194,8 @@ def _explain_checkpoint(checkpoint: Checkpoint, card: Card) -> str:
             return f"Weights: {name}, INT8, native on this card (CUTLASS W8A8)."
         case _:
             return (
-                f"Weights: {name} ({checkpoint.format}), weight-only through Marlin; "
+                f"Weights: {name} ({checkpoint.format}), weight-only through "
+                f"{'Machete' if capability >= _HOPPER else 'Marlin'}; "
                 "embedding and lm_head stay 16-bit."
             )
 

@@ -70,15 +70,15 @@ def plan_row(
     wished = request.engine.max_num_seqs
     candidates = (wished,) if wished else case.workload.max_num_seqs
     typical = min(case.workload.typical_request_tokens, request.context_length)
-    row = _plan_batch(case, candidates[0])
-    for max_num_seqs in candidates[1:]:
-        if (
-            row.fits
-            and row.layout.max_concurrency(row.kv_cache_bytes, typical) >= row.shape.max_num_seqs
-        ):
-            break
+    *larger, smallest = candidates
+    last_resort = _plan_batch(case, smallest)
+    if not last_resort.fits:
+        return last_resort
+    for max_num_seqs in larger:
         row = _plan_batch(case, max_num_seqs)
-    return row
+        if row.fits and case.layout.max_concurrency(row.kv_cache_bytes, typical) >= max_num_seqs:
+            return row
+    return last_resort
 
 
 def _open_case(

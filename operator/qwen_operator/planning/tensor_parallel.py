@@ -84,7 +84,7 @@ def _obstacles(geometry: Geometry, scheme: WeightScheme, tp: int) -> Iterator[st
 def _shard_block(scheme: WeightScheme, part: WeightPart) -> int:
     """Elements that a shard must keep together; 1 where any shard will do."""
     match scheme.format_of(part):
-        case WeightFormat.FP8_BLOCK:
+        case WeightFormat.FP8_BLOCK | WeightFormat.FP8_BLOCK_NATIVE:
             return _FP8_BLOCK
         case WeightFormat.INT4 | WeightFormat.INT4_ZERO_POINT | WeightFormat.INT8:
             return scheme.group_size

@@ -25,7 +25,9 @@ class WeightFormat(StrEnum):
     FP8 = "fp8"
     """One scale a tensor or a channel."""
     FP8_BLOCK = "fp8-block"
-    """One scale for 128 x 128 elements; on 8.x Marlin spreads it to one for 128 inputs."""
+    """One scale for 128 x 128 elements, which Marlin spreads to one for 128 inputs."""
+    FP8_BLOCK_NATIVE = "fp8-block-native"
+    """The same with its own scales, from Hopper on."""
     INT8 = "int8"
     """One scale for a group of inputs (GPTQ-Int8) or a channel (compressed-tensors)."""
     INT4 = "int4"
@@ -109,6 +111,8 @@ class WeightScheme:
     group_size: int = _GROUP
     quantised_at_load: bool = False
     """A 16-bit checkpoint that vLLM converts layer by layer while it loads."""
+    keeps_source_scales: bool = False
+    """Machete repacks the scales of linear layers into new blocks; the old ones stay behind."""
 
     def format_of(self, part: WeightPart) -> WeightFormat:
         """Format of a part."""
@@ -144,6 +148,8 @@ def stored_bytes(tensor: WeightTensor, scheme: WeightScheme) -> tuple[int, ...]:
             return (2 * elements,)
         case WeightFormat.FP8:
             return (elements,)
+        case WeightFormat.FP8_BLOCK_NATIVE:
+            return (elements, 4 * groups // _GROUP)
         case WeightFormat.FP8_BLOCK | WeightFormat.INT8:
             return (elements, 2 * groups)
         case WeightFormat.INT4:
@@ -174,15 +180,16 @@ def loaded_bytes(
     rotary = 2 * max_position_embeddings * geometry.attention.rotary_dim
     if scheme.quantised_at_load:
         return rotary + _converted_bytes(tensors, scheme)
-    return rotary + sum(
-        tensor.copies * _resident_bytes(stored_bytes(tensor, scheme)) for tensor in tensors
+    return rotary + sum(tensor.copies * _resident_bytes(tensor, scheme) for tensor in tensors)
+
+
+def _resident_bytes(tensor: WeightTensor, scheme: WeightScheme) -> int:
+    """Allocator blocks of one copy of a tensor."""
+    buffers = stored_bytes(tensor, scheme)
+    doubled = (
+        scheme.keeps_source_scales and len(buffers) > 1 and tensor.part is not WeightPart.EXPERTS
     )
-
-
-def _resident_bytes(buffers: tuple[int, ...]) -> int:
-    """Allocator blocks of one tensor; Marlin keeps the scales it repacked beside their source."""
-    repacked = block_bytes(buffers[1]) if len(buffers) > 1 else 0
-    return repacked + sum(map(block_bytes, buffers))
+    return sum(map(block_bytes, buffers)) + (block_bytes(buffers[1]) if doubled else 0)
 
 
 def _converted_bytes(tensors: Iterable[WeightTensor], scheme: WeightScheme) -> int:
