@@ -142,6 +142,7 @@ def summarise_rival(name: str, measurements: Sequence[Measurement]) -> Summary:
     errors = [
         answer - (measurement.available_kv_gib or 0.0)
         for answer, measurement in zip(answers, measurements, strict=True)
+        if answer is not None
     ]
     return Summary(
         name=name,

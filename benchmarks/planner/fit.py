@@ -195,7 +195,12 @@ def fit(runner: Runner, chosen: Sequence[Sample]) -> Calibration:
 
     start = np.ones(len(runner.fitted))
     found = least_squares(
-        residuals, start, loss="soft_l1", f_scale=_ROBUST_GIB, bounds=(0.0, np.inf), diff_step=1e-3
+        residuals,
+        start,
+        loss="soft_l1",
+        f_scale=_ROBUST_GIB,
+        bounds=(0.0, np.inf),
+        diff_step=[1e-3] * len(start),
     )
     return constants(found.x)
 

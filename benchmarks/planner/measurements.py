@@ -8,6 +8,7 @@ GPU. Sizes ending in ``_gib`` are vLLM's log lines, rounded to 0.01 GiB.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +76,8 @@ class Measurement:
     @property
     def pinned_kv_bytes(self) -> int | None:
         """Value of ``--kv-cache-memory-bytes``, if it was given."""
-        return self.run["args"].get("kv_cache_memory_bytes")
+        pinned: int | None = self.run["args"].get("kv_cache_memory_bytes")
+        return pinned
 
     @property
     def breakdown(self) -> dict[str, int] | None:
@@ -106,7 +108,7 @@ class Measurement:
     @property
     def flashinfer_sampler(self) -> bool:
         """Whether FlashInfer's sampler was on, which every plan turns off."""
-        return self.run.get("env", {}).get("VLLM_USE_FLASHINFER_SAMPLER") == "1"
+        return bool(self.run.get("env", {}).get("VLLM_USE_FLASHINFER_SAMPLER") == "1")
 
     @property
     def stands_for_ada(self) -> bool:
@@ -151,7 +153,7 @@ def load_measurements() -> tuple[Measurement, ...]:
     return tuple(Measurement(json.loads(line)) for line in lines)
 
 
-def _precision(args: dict[str, Any], checkpoints: Any) -> Precision:
+def _precision(args: dict[str, Any], checkpoints: Iterable[Precision]) -> Precision:
     quantization = args.get("quantization")
     if quantization is not None:
         return _PRECISION_OF_QUANTIZATION[quantization]

@@ -18,7 +18,7 @@ from qwen_operator.planning.row import plan_row
 from qwen_operator.planning.weights import stored_bytes, weight_tensors
 
 VRAMSCOUT = "vramscout==0.7.0"
-Rival = Callable[[Measurement], float]
+Rival = Callable[[Measurement], float | None]
 
 
 def kaito(measurement: Measurement) -> float:
@@ -45,8 +45,11 @@ def naive(measurement: Measurement) -> float:
     return _budget_gib(measurement) / 1.1 - _parameters_gib(measurement)
 
 
-def vramscout(measurement: Measurement) -> float:
-    """Its command, told model, card, utilisation, precision and tensor parallelism."""
+def vramscout(measurement: Measurement) -> float | None:
+    """Its command, told model, card, utilisation, precision and tensor parallelism.
+
+    None where it has no answer.
+    """
     request, run = measurement.request, measurement.run
     online = "fp8" if request.precision in {"fp8", "mixed"} else "bf16"
     dtype = "auto" if "quantization_config" in run["config"] else online
@@ -64,6 +67,8 @@ def vramscout(measurement: Measurement) -> float:
         # It exits with 1 where it says "does not fit"; the numbers are there all the same.
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     plan = json.loads(answer.stdout)
+    if "memory_budget_gib" not in plan:
+        return None
     other = ("Model weights / rank", "CUDA / runtime", "Prefill scratch", "Safety reserve")
     return float(plan["memory_budget_gib"] - sum(plan["parts_gib"][part] for part in other))
 

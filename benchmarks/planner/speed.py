@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -46,8 +47,8 @@ def main() -> None:
         ("does not fit, with alternatives", refused),
         ("converted while loading", converted),
     ):
-        one = _milliseconds(lambda request=request: plan(request, cards[:1]), _PLAN_RUNS)
-        four = _milliseconds(lambda request=request: plan(request, cards), _PLAN_RUNS)
+        one = _milliseconds(partial(plan, request, cards[:1]), _PLAN_RUNS)
+        four = _milliseconds(partial(plan, request, cards), _PLAN_RUNS)
         print(f"plan, {name}: {one:.1f} ms a card, {four:.1f} ms for four cards")
     for module in (qwen_operator, pydantic, yaml):
         compileall.compile_dir(Path(str(module.__file__)).parent, quiet=1)
