@@ -250,11 +250,11 @@ def draw(predictions: Sequence[Prediction], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "accuracy"
+    mpl.rcParams.update({"svg.hashsalt": "accuracy", "svg.fonttype": "none"})
     from matplotlib import pyplot as plt
 
     ordered = sorted(predictions, key=lambda p: (p.measurement.vllm_version, p.measurement.name))
-    figure, axes = plt.subplots(figsize=(9, 0.2 * len(ordered) + 1.6))
+    figure, axes = plt.subplots(figsize=(9, 0.15 * len(ordered) + 1.6))
     for position, prediction in enumerate(ordered):
         band = prediction.row.budget.band_bytes / GIB
         axes.plot([-band, band], [position, position], color="#d0d7de", linewidth=5, zorder=1)

@@ -340,11 +340,11 @@ class Engine(ApiModel):
             "Default auto, for example fp8."
         ),
     )
-    kv_offloading_gib: Annotated[Int32, Field(ge=1, le=4096)] | None = Field(
+    kv_offloading_gib: Annotated[Int32, Field(ge=0, le=4096)] | None = Field(
         default=None,
         description=(
             "Main memory for KV cache that does not fit the cards, in GiB for all cards of a "
-            "replica together. Default none, for example 16."
+            "replica together; 0 turns it off. Default by profile, for example 16."
         ),
     )
     enforce_eager: Flag | None = Field(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from qwen_operator.api.enums import Precision
+from qwen_operator.catalog.config_reader import ConfigReader
 from qwen_operator.catalog.geometry import Geometry, parse_geometry
 from qwen_operator.errors import InvalidInput
 
@@ -76,25 +77,24 @@ def parse_checkpoint(repository: str, config: Mapping[str, Any]) -> Checkpoint:
     Raises `InvalidInput` for a quantisation that vLLM or the planner does not know.
     """
     geometry = parse_geometry(config)
-    quantization = config.get("quantization_config")
-    if quantization is None:
+    if config.get("quantization_config") is None:
         return Checkpoint(repository=repository, format=CheckpointFormat.BITS16, geometry=geometry)
-    weights = _compressed_weights(quantization) or quantization
-    bits = weights.get("bits") or weights.get("num_bits")
-    method = str(quantization.get("quant_method", "")).removeprefix("intel/")
-    group_size = weights.get("group_size")
+    quantization = ConfigReader(config).section("quantization_config")
+    group_size = _weights(quantization).values.get("group_size")
     return Checkpoint(
         repository=repository,
-        format=_format(method, bits, weights, quantization),
+        format=_format(quantization),
         geometry=geometry,
         group_size=group_size if isinstance(group_size, int) and group_size > 0 else 128,
         sixteen_bit_parts=sixteen_bit_parts(geometry, quantization),
     )
 
 
-def _format(
-    method: str, bits: object, weights: Mapping[str, Any], quantization: Mapping[str, Any]
-) -> CheckpointFormat:
+def _format(quantization: ConfigReader) -> CheckpointFormat:
+    weights, values = _weights(quantization).values, quantization.values
+    method = str(values.get("quant_method", "")).removeprefix("intel/")
+    bits = weights.get("bits") or weights.get("num_bits")
+    is_float = weights.get("type") == "float"
     match method, bits:
         case "awq" | "awq_marlin" | "auto_awq", 4:
             return CheckpointFormat.AWQ
@@ -103,20 +103,20 @@ def _format(
         case "gptq" | "gptq_marlin" | "auto_gptq" | "auto-round" | "inc", 8:
             return CheckpointFormat.GPTQ_INT8
         case "fp8" | "fbgemm_fp8", _:
-            block = quantization.get("weight_block_size")
+            block = values.get("weight_block_size")
             return CheckpointFormat.FP8_BLOCK if block else CheckpointFormat.FP8
-        case "compressed-tensors", 8 if weights.get("type") == "float":
+        case "compressed-tensors", 8 if is_float:
             block = weights.get("strategy") == "block"
             return CheckpointFormat.FP8_BLOCK if block else CheckpointFormat.FP8
         case "compressed-tensors", 8:
             return CheckpointFormat.INT8
-        case "compressed-tensors", 4 if weights.get("type") == "float":
+        case "compressed-tensors", 4 if is_float:
             return CheckpointFormat.NVFP4
         case "compressed-tensors", 4:
             symmetric = weights.get("symmetric", True)
             return CheckpointFormat.GPTQ_INT4 if symmetric else CheckpointFormat.AWQ
         case "modelopt" | "modelopt_fp4", _:
-            fp4 = "FP4" in str(quantization.get("quant_algo", "")).upper()
+            fp4 = "FP4" in str(values.get("quant_algo", "")).upper()
             return CheckpointFormat.NVFP4 if fp4 else CheckpointFormat.FP8
     raise InvalidInput(
         "config.json: quantization_config",
@@ -126,17 +126,22 @@ def _format(
     )
 
 
-def _compressed_weights(quantization: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    groups = quantization.get("config_groups")
-    if not isinstance(groups, Mapping) or not groups:
-        return None
-    weights = next(iter(groups.values())).get("weights")
-    return weights if isinstance(weights, Mapping) else None
+def _group(quantization: ConfigReader) -> ConfigReader:
+    """The first group of layers of compressed-tensors; empty for other methods."""
+    groups = quantization.section("config_groups")
+    return groups.section(next(iter(groups.values), ""))
 
 
-def sixteen_bit_parts(geometry: Geometry, quantization: Mapping[str, Any]) -> frozenset[WeightPart]:
+def _weights(quantization: ConfigReader) -> ConfigReader:
+    """What describes the weights: a group's, or the quantisation's own keys."""
+    weights = _group(quantization).section("weights")
+    return weights if weights.values else quantization
+
+
+def sixteen_bit_parts(geometry: Geometry, quantization: ConfigReader) -> frozenset[WeightPart]:
     """Parts of the model that a ``quantization_config`` leaves in 16 bits."""
-    patterns = tuple(_excluded(quantization))
+    excluded = tuple(_excluded(quantization))
+    targets = _group(quantization).texts("targets")
     # One module of a middle layer stands for all modules of its part.
     modules = {
         WeightPart.ATTENTION: "model.layers.1.self_attn.q_proj",
@@ -146,21 +151,33 @@ def sixteen_bit_parts(geometry: Geometry, quantization: Mapping[str, Any]) -> fr
     return frozenset(
         part
         for part, module in modules.items()
-        if any(_matches(pattern, module) for pattern in patterns)
+        if any(_matches(pattern, module) for pattern in excluded)
+        or (
+            targets
+            and not any(target == "Linear" or _matches(target, module) for target in targets)
+        )
     )
 
 
-def _excluded(quantization: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("modules_to_not_convert", "ignore"):
-        yield from quantization.get(key) or ()
+def _excluded(quantization: ConfigReader) -> Iterator[str]:
+    for key in ("modules_to_not_convert", "ignore", "exclude_modules"):
+        yield from quantization.texts(key)
     # GPTQModel marks what it leaves out with "-:" before a regular expression.
-    for key in quantization.get("dynamic") or {}:
+    for key in quantization.section("dynamic").values:
         if key.startswith("-:"):
             yield f"re:{key[2:]}"
 
 
 def _matches(pattern: str, module: str) -> bool:
     if pattern.startswith("re:"):
-        return re.match(pattern[3:], module) is not None
+        try:
+            return re.match(pattern[3:], module) is not None
+        except re.error as error:
+            raise InvalidInput(
+                "config.json: quantization_config",
+                pattern,
+                f"it is no regular expression ({error})",
+                "use the config.json that is published with the model",
+            ) from None
     # A list may name the router ("mlp.gate") of every layer: only whole names count.
     return f".{pattern.strip('*.')}." in f".{module}."

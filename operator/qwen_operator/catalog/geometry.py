@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qwen_operator.catalog.config_reader import ConfigReader
 from qwen_operator.errors import InvalidInput
 
 DENSE_MODEL_TYPES = frozenset({"qwen2", "qwen3"})
@@ -22,6 +23,9 @@ _TEXT_TYPE_OF_VISION = {
     "qwen3_5": "qwen3_5_text",
     "qwen3_5_moe": "qwen3_5_moe_text",
 }
+_MOST_LAYERS = 1024
+_DEFAULT_ROPE_THETA = 10_000.0
+_DEFAULT_FULL_ATTENTION_INTERVAL = 4
 _VOCABULARY_PADDING = 64
 """vLLM pads the vocabulary to a multiple of this (VocabParallelEmbedding)."""
 
@@ -119,136 +123,147 @@ class Geometry:
 def parse_geometry(config: Mapping[str, Any]) -> Geometry:
     """Read a geometry from the dictionary of a ``config.json``.
 
-    Raises `InvalidInput` when the config is of another architecture or lacks a key.
+    Raises `InvalidInput` when the config is of another architecture, lacks a key or makes no sense.
     """
     model_type = config.get("model_type")
-    if model_type not in _SUPPORTED:
+    if not isinstance(model_type, str) or model_type not in _SUPPORTED:
         raise InvalidInput(
             "config.json: model_type",
             model_type,
             "only Qwen architectures are planned (" + ", ".join(sorted(_SUPPORTED)) + ")",
             "use the config.json of a Qwen2.5 or newer Qwen language model",
         )
-    nested = config.get("text_config")
-    text: dict[str, Any] = {**config, **(nested if isinstance(nested, Mapping) else {})}
-    text_type = _TEXT_TYPE_OF_VISION.get(str(model_type), str(model_type))
-    layers = _positive(text, "num_hidden_layers")
-    attention = _parse_attention(text, text_type)
+    outer = ConfigReader(config)
+    text = ConfigReader({**config, **outer.section("text_config").values})
+    text_type = _TEXT_TYPE_OF_VISION.get(model_type, model_type)
+    layers = text.count("num_hidden_layers", most=_MOST_LAYERS)
     linear_layers = _linear_layers(text, layers) if text_type in HYBRID_MODEL_TYPES else 0
     experts = _parse_experts(text)
     dense_layers = _dense_layers(text, layers) if experts else layers
-    rope = text.get("rope_parameters") or {}
+    rope = _rope(text)
+    attention = _parse_attention(text, text_type, rope)
     return Geometry(
-        model_type=str(model_type),
-        hidden_size=_positive(text, "hidden_size"),
-        intermediate_size=_positive(text, "intermediate_size") if dense_layers else 0,
-        vocabulary=_round_up(_positive(text, "vocab_size"), _VOCABULARY_PADDING),
-        tied_embeddings=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings"))),
+        model_type=model_type,
+        hidden_size=text.count("hidden_size"),
+        intermediate_size=text.count("intermediate_size") if dense_layers else 0,
+        vocabulary=_round_up(text.count("vocab_size"), _VOCABULARY_PADDING),
+        tied_embeddings=bool(text.values.get("tie_word_embeddings")),
         full_attention_layers=layers - linear_layers,
         linear_attention_layers=linear_layers,
         expert_layers=layers - dense_layers,
         attention=attention,
         linear_attention=_parse_linear_attention(text) if linear_layers else None,
         experts=experts,
-        vision=_parse_vision(config) if model_type in VISION_MODEL_TYPES else None,
-        max_position_embeddings=_positive(text, "max_position_embeddings"),
-        rope_theta=float(rope.get("rope_theta") or text.get("rope_theta") or 10_000.0),
-        rope_extras={
-            key: value
-            for key, value in rope.items()
-            if key.startswith("mrope_") or key == "partial_rotary_factor"
-        },
+        vision=_parse_vision(outer, model_type) if model_type in VISION_MODEL_TYPES else None,
+        max_position_embeddings=text.count("max_position_embeddings"),
+        rope_theta=rope.number(
+            "rope_theta", default=text.number("rope_theta", default=_DEFAULT_ROPE_THETA)
+        ),
+        rope_extras=_rope_extras(attention, rope),
     )
 
 
-def _parse_attention(text: Mapping[str, Any], text_type: str) -> Attention:
-    heads = _positive(text, "num_attention_heads")
-    head_dim = _integer(text, "head_dim", default=_positive(text, "hidden_size") // heads)
-    rope = text.get("rope_parameters") or {}
-    rotary_share = rope.get("partial_rotary_factor", text.get("partial_rotary_factor", 1.0))
+def _rope(text: ConfigReader) -> ConfigReader:
+    """Rotary settings, by their name in newer or in older configs."""
+    return text.section("rope_parameters" if "rope_parameters" in text.values else "rope_scaling")
+
+
+def _rope_extras(attention: Attention, rope: ConfigReader) -> Mapping[str, Any]:
+    extras = {key: value for key, value in rope.values.items() if key.startswith("mrope_")}
+    if attention.rotary_dim != attention.head_dim:
+        extras["partial_rotary_factor"] = attention.rotary_dim / attention.head_dim
+    return extras
+
+
+def _parse_attention(text: ConfigReader, text_type: str, rope: ConfigReader) -> Attention:
+    heads, hidden = text.count("num_attention_heads"), text.count("hidden_size")
+    if heads > hidden:
+        raise text.complaint("num_attention_heads", f"it is at most the hidden size of {hidden}")
+    head_dim = text.count("head_dim", default=hidden // heads)
+    share = rope.number(
+        "partial_rotary_factor", default=text.number("partial_rotary_factor", default=1.0)
+    )
     return Attention(
         heads=heads,
-        kv_heads=_integer(text, "num_key_value_heads", default=heads),
+        kv_heads=text.count("num_key_value_heads", default=heads),
         head_dim=head_dim,
-        rotary_dim=int(head_dim * float(rotary_share)),
+        rotary_dim=int(head_dim * share),
         bias=text_type in {"qwen2", "qwen2_moe"},
         qk_norm=text_type not in {"qwen2", "qwen2_moe"},
-        output_gate=text_type in HYBRID_MODEL_TYPES and bool(text.get("attn_output_gate", True)),
+        output_gate=(
+            text_type in HYBRID_MODEL_TYPES and text.values.get("attn_output_gate") is not False
+        ),
     )
 
 
-def _parse_linear_attention(text: Mapping[str, Any]) -> LinearAttention:
-    state_type = str(text.get("mamba_ssm_dtype") or text.get("torch_dtype") or "bfloat16")
+def _parse_linear_attention(text: ConfigReader) -> LinearAttention:
+    # Without a type of its own the state has the model's (Qwen3-Next).
+    state_type = text.values.get("mamba_ssm_dtype") or text.values.get("torch_dtype")
     return LinearAttention(
-        key_heads=_positive(text, "linear_num_key_heads"),
-        value_heads=_positive(text, "linear_num_value_heads"),
-        key_dim=_positive(text, "linear_key_head_dim"),
-        value_dim=_positive(text, "linear_value_head_dim"),
-        conv_kernel=_positive(text, "linear_conv_kernel_dim"),
+        key_heads=text.count("linear_num_key_heads"),
+        value_heads=text.count("linear_num_value_heads"),
+        key_dim=text.count("linear_key_head_dim"),
+        value_dim=text.count("linear_value_head_dim"),
+        conv_kernel=text.count("linear_conv_kernel_dim"),
         ssm_state_bytes=4 if state_type == "float32" else 2,
     )
 
 
-def _linear_layers(text: Mapping[str, Any], layers: int) -> int:
-    kinds = text.get("layer_types")
-    if isinstance(kinds, list):
-        return sum(kind == "linear_attention" for kind in kinds)
-    return layers - layers // _integer(text, "full_attention_interval", default=4)
+def _linear_layers(text: ConfigReader, layers: int) -> int:
+    if (kinds := text.values.get("layer_types")) is not None:
+        if not isinstance(kinds, list) or len(kinds) != layers or "full_attention" not in kinds:
+            raise text.complaint(
+                "layer_types", f"it names all {layers} layers, some of them full_attention"
+            )
+        return kinds.count("linear_attention")
+    interval = text.count("full_attention_interval", default=_DEFAULT_FULL_ATTENTION_INTERVAL)
+    if interval > layers:
+        raise text.complaint("full_attention_interval", f"there are only {layers} layers")
+    return layers - layers // interval
 
 
-def _parse_experts(text: Mapping[str, Any]) -> Experts | None:
-    if not text.get("num_experts"):
+def _parse_experts(text: ConfigReader) -> Experts | None:
+    if not text.values.get("num_experts"):
         return None
     return Experts(
-        count=_positive(text, "num_experts"),
-        active=_positive(text, "num_experts_per_tok"),
-        intermediate_size=_positive(text, "moe_intermediate_size"),
-        shared_intermediate_size=_integer(text, "shared_expert_intermediate_size", default=0),
+        count=text.count("num_experts"),
+        active=text.count("num_experts_per_tok"),
+        intermediate_size=text.count("moe_intermediate_size"),
+        shared_intermediate_size=text.count("shared_expert_intermediate_size", default=0, least=0),
     )
 
 
-def _dense_layers(text: Mapping[str, Any], layers: int) -> int:
+def _dense_layers(text: ConfigReader, layers: int) -> int:
     """Layers of a mixture-of-experts model whose FFN is dense all the same."""
-    step = _integer(text, "decoder_sparse_step", default=1)
-    dense_only = set(text.get("mlp_only_layers") or ())
+    step = text.count("decoder_sparse_step", default=1)
+    dense_only = text.integers("mlp_only_layers")
     return sum(layer in dense_only or (layer + 1) % step != 0 for layer in range(layers))
 
 
-def _parse_vision(config: Mapping[str, Any]) -> Vision | None:
-    vision = config.get("vision_config")
-    if not isinstance(vision, Mapping):
+def _parse_vision(outer: ConfigReader, model_type: str) -> Vision | None:
+    if outer.values.get("vision_config") is None:
         return None
-    hidden, depth = _positive(vision, "hidden_size"), _positive(vision, "depth")
-    intermediate = _positive(vision, "intermediate_size")
-    out = _positive(vision, "out_hidden_size")
-    patch = _integer(vision, "patch_size", default=16)
-    merged = hidden * _integer(vision, "spatial_merge_size", default=2) ** 2
-    block = 4 * hidden**2 + 2 * hidden * intermediate + intermediate + 9 * hidden
-    merger = merged**2 + merged * out + 2 * merged + out + hidden
-    patches = 3 * _integer(vision, "temporal_patch_size", default=2) * patch**2 * hidden
-    positions = _integer(vision, "num_position_embeddings", default=0) * hidden
-    mergers = 1 + len(vision.get("deepstack_visual_indexes") or ())
+    vision = outer.section("vision_config")
+    hidden, depth = vision.count("hidden_size"), vision.count("depth")
+    intermediate = vision.count("intermediate_size")
+    out = vision.count("out_hidden_size")
+    patch = vision.count("patch_size", default=16)
+    merged = hidden * vision.count("spatial_merge_size", default=2) ** 2
+    if model_type == "qwen2_5_vl":
+        # A gated FFN and RMS norms, as in the language model.
+        block = 4 * hidden**2 + 3 * hidden * intermediate + 2 * intermediate + 7 * hidden
+        merger = merged**2 + merged * out + merged + out + hidden
+    else:
+        block = 4 * hidden**2 + 2 * hidden * intermediate + intermediate + 9 * hidden
+        merger = merged**2 + merged * out + 2 * merged + out + hidden
+    patches = 3 * vision.count("temporal_patch_size", default=2) * patch**2 * hidden
+    positions = vision.count("num_position_embeddings", default=0, least=0) * hidden
+    mergers = 1 + len(vision.integers("deepstack_visual_indexes"))
     return Vision(
         parameters=depth * block + patches + positions + mergers * merger,
         depth=depth,
         hidden_size=hidden,
     )
-
-
-def _integer(config: Mapping[str, Any], key: str, *, default: int) -> int:
-    return default if config.get(key) is None else _positive(config, key, least=0)
-
-
-def _positive(config: Mapping[str, Any], key: str, *, least: int = 1) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InvalidInput(
-            f"config.json: {key}",
-            value,
-            f"it must be an integer of at least {least}",
-            "use the config.json that is published with the model",
-        )
-    return value
 
 
 def _round_up(value: int, step: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from functools import cache
@@ -16,6 +16,7 @@ from qwen_operator.catalog.checkpoints import (
     parse_checkpoint,
     sixteen_bit_parts,
 )
+from qwen_operator.catalog.config_reader import ConfigReader
 from qwen_operator.catalog.data import load_data
 from qwen_operator.catalog.geometry import Geometry, parse_geometry
 from qwen_operator.errors import InvalidInput
@@ -48,14 +49,14 @@ class Model:
 def find_model(name: str) -> Model:
     """The catalogue's model of this repository name.
 
-    The name may also be that of one of its official quantised checkpoints. Raises `InvalidInput`
-    for a name that is not in the catalogue, with the nearest ones, and for a model that is no
-    generative language model.
+    By the name of an official quantised checkpoint the model has only that one. Raises
+    `InvalidInput` for a name that is not in the catalogue, with the nearest ones, and for a model
+    that is no generative language model.
     """
     entries = _entries()
     entry = entries.get(name.lower())
     if entry is not None:
-        return _parse_model(entry)
+        return _only_checkpoint(_parse_model(entry), name)
     for refusal in load_data("models.yaml")["refused"]:
         if fnmatch(name.lower(), f"*{refusal['pattern'].lower()}"):
             raise InvalidInput(
@@ -72,6 +73,13 @@ def find_model(name: str) -> Model:
         "the catalogue does not have it",
         (hint + ", or " if hint else "") + "plan it from its own file with --config-json",
     )
+
+
+def _only_checkpoint(model: Model, name: str) -> Model:
+    for precision, checkpoint in model.checkpoints.items():
+        if precision is not Precision.BF16 and checkpoint.repository.lower() == name.lower():
+            return replace(model, name=checkpoint.repository, checkpoints={precision: checkpoint})
+    return model
 
 
 def model_names() -> tuple[str, ...]:
@@ -114,7 +122,7 @@ def _parse_model(entry: Mapping[str, Any]) -> Model:
             if own_config
             else sixteen_bit.geometry,
             sixteen_bit_parts=sixteen_bit_parts(
-                sixteen_bit.geometry, (own_config or {}).get("quantization_config", {})
+                sixteen_bit.geometry, ConfigReader(own_config or {}).section("quantization_config")
             ),
         )
     return Model(

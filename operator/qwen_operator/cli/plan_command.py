@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,7 +13,13 @@ from typing import Any
 
 from qwen_operator.api.parse import parse_qwen_deployment
 from qwen_operator.api.v1alpha1 import QwenDeploymentSpec
-from qwen_operator.catalog.cards import Card, card_name, describe_card, parse_compute_capability
+from qwen_operator.catalog.cards import (
+    Card,
+    card_name,
+    describe_card,
+    find_card,
+    parse_compute_capability,
+)
 from qwen_operator.catalog.models import find_model, model_from_config
 from qwen_operator.cli.exit_codes import BAD_INPUT, NOTHING_FITS, OK
 from qwen_operator.cli.plan_rows import row_as_dict
@@ -22,7 +29,7 @@ from qwen_operator.planning.cost import Prices
 from qwen_operator.planning.from_spec import cards_of, request_of, version_for
 from qwen_operator.planning.plan import plan
 from qwen_operator.planning.refusal import RefusalKind
-from qwen_operator.planning.request import LoraSlots, PlanRequest
+from qwen_operator.planning.request import LORA_RANKS, LoraSlots, PlanRequest
 from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
 
 _MIB = 1 << 20
@@ -47,15 +54,16 @@ def run(options: argparse.Namespace) -> int:
     return OK if any(isinstance(r, CardPlan) and r.fits for r in results) else NOTHING_FITS
 
 
-def _plan_document(
-    options: argparse.Namespace, document: Mapping[str, Any]
-) -> tuple[CardResult, ...]:
-    config = _read_json(options.config_json) if options.config_json else None
+def _plan_document(options: argparse.Namespace, document: object) -> tuple[CardResult, ...]:
     model = None
-    if config is not None:
-        model = model_from_config(document["spec"]["model"], config)
-        if options.precision is None and options.filename is None:
-            document = _with_spec(document, precision=str(next(iter(model.checkpoints))))
+    if options.config_json is not None:
+        deployment = parse_qwen_deployment(document)
+        model = model_from_config(deployment.spec.model, _read_json(options.config_json))
+    elif options.filename is None:
+        model = find_model(parse_qwen_deployment(document).spec.model)
+    if model is not None and options.filename is None and options.precision is None:
+        # Without a word on precision, a quantised checkpoint means its own.
+        document = _with_spec(document, precision=str(next(iter(model.checkpoints))))
     spec = parse_qwen_deployment(document).spec
     request = _with_options(request_of(spec, model or find_model(spec.model)), options)
     return tuple(
@@ -67,42 +75,43 @@ def _plan_document(
     )
 
 
-def _documents(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+def _documents(options: argparse.Namespace) -> Iterator[object]:
     """QwenDeployments to plan, with the options laid over their specs."""
     overrides = _spec_overrides(options)
     if options.filename is None:
         if options.model is None and options.config_json is None:
             raise InvalidInput(
-                "input",
-                "missing",
-                "there is nothing to plan",
+                "input", "missing", "there is nothing to plan",
                 "give -f FILE, --model or --config-json",
-            )
-        overrides.setdefault("model", _UNNAMED_MODEL)
+            )  # fmt: skip
         yield {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": "plan"},
-            "spec": overrides,
+            "spec": {"model": _UNNAMED_MODEL, **overrides},
         }
         return
     found = False
     for document in _read_yaml_documents(options.filename):
-        if isinstance(document, Mapping) and document.get("kind") not in {KIND, None}:
+        if isinstance(document, Mapping) and document.get("kind") not in (KIND, None):
             continue
         found = True
-        spec = document.get("spec") if isinstance(document, Mapping) else None
-        yield _with_spec(document, **overrides) if isinstance(spec, Mapping) else document
+        yield _with_spec(document, **overrides)
     if not found:
         raise InvalidInput(
             options.filename, "no QwenDeployment", "there is nothing to plan", f"write kind: {KIND}"
         )
 
 
-def _with_spec(document: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
-    spec = dict(document["spec"])
-    engine = {**(spec.get("engine") or {}), **fields.pop("engine", {})}
-    return {**document, "spec": {**spec, **fields, **({"engine": engine} if engine else {})}}
+def _with_spec(document: object, **fields: Any) -> object:
+    """The document with fields of its spec replaced; as it is where it has no spec to speak of."""
+    spec = document.get("spec") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or not isinstance(spec, Mapping):
+        return document
+    engine = spec.get("engine") or {}
+    if "engine" in fields and isinstance(engine, Mapping):
+        fields["engine"] = {**engine, **fields["engine"]}
+    return {**document, "spec": {**spec, **fields}}
 
 
 def _spec_overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -126,10 +135,7 @@ def _spec_overrides(options: argparse.Namespace) -> dict[str, Any]:
         "engine": {name: value for name, value in engine.items() if value is not None},
     }
     if options.gpu_memory_mib is None and options.gpu:
-        spec["accelerators"] = [
-            {"name": card_name(name), "reservedMemoryMib": options.reserved_memory_mib or 0}
-            for name in options.gpu
-        ]
+        spec["accelerators"] = [{"name": card_name(name)} for name in options.gpu]
     return {name: value for name, value in spec.items() if value not in (None, {})}
 
 
@@ -144,47 +150,62 @@ def _with_options(request: PlanRequest, options: argparse.Namespace) -> PlanRequ
             )  # fmt: skip
         engine = replace(engine, gpu_memory_utilization=share)
     if (size := options.kv_cache_bytes) is not None:
-        engine = replace(engine, kv_cache_bytes=_positive("--kv-cache-bytes", size))
-    if options.max_loras is not None or options.max_lora_rank is not None:
-        engine = replace(
-            engine,
-            lora=LoraSlots(
-                max_loras=_positive("--max-loras", options.max_loras or 1),
-                max_rank=_positive("--max-lora-rank", options.max_lora_rank or _DEFAULT_LORA_RANK),
-            ),
-        )
+        engine = replace(engine, kv_cache_bytes=_at_least("--kv-cache-bytes", size, 1))
     return replace(
         request,
-        engine=engine,
+        engine=replace(engine, lora=_lora_slots(options)),
         vllm_version=options.vllm_version,
         compile_cache=options.compile_cache,
     )
 
 
-def _cards(options: argparse.Namespace, spec: QwenDeploymentSpec) -> tuple[Card, ...]:
-    reserved = (options.reserved_memory_mib or 0) * _MIB
-    if options.gpu_memory_mib is None:
-        if options.compute_capability is not None:
-            raise InvalidInput(
-                "--compute-capability", options.compute_capability,
-                "it describes a card together with its memory", "give --gpu-memory-mib too",
-            )  # fmt: skip
-        return tuple(
-            replace(card, reserved_bytes=reserved) if reserved else card for card in cards_of(spec)
-        )
-    if options.compute_capability is None:
+def _lora_slots(options: argparse.Namespace) -> LoraSlots | None:
+    slots, rank = options.max_loras, options.max_lora_rank
+    if slots is None and rank is None:
+        return None
+    rank = _DEFAULT_LORA_RANK if rank is None else rank
+    if rank not in LORA_RANKS:
         raise InvalidInput(
-            "--gpu-memory-mib", options.gpu_memory_mib,
-            "memory alone does not describe a card", "give --compute-capability too, such as 8.9",
+            "--max-lora-rank", rank, "vLLM has slots of " + ", ".join(map(str, LORA_RANKS)),
+            "give the next one up",
         )  # fmt: skip
-    capability = parse_compute_capability(options.compute_capability)
-    memory = _positive("--gpu-memory-mib", options.gpu_memory_mib)
-    name = (
-        options.gpu[0]
-        if options.gpu
-        else f"{memory} MiB, compute capability {options.compute_capability}"
+    return LoraSlots(
+        max_loras=1 if slots is None else _at_least("--max-loras", slots, 1), max_rank=rank
     )
-    return (replace(describe_card(name, memory, capability), reserved_bytes=reserved),)
+
+
+def _cards(options: argparse.Namespace, spec: QwenDeploymentSpec) -> tuple[Card, ...]:
+    described = () if options.gpu_memory_mib is None else (_described_card(options),)
+    if not described and options.compute_capability is not None:
+        raise InvalidInput(
+            "--compute-capability", options.compute_capability,
+            "it describes a card together with its memory", "give --gpu-memory-mib too",
+        )  # fmt: skip
+    cards = described or cards_of(spec)
+    if options.reserved_memory_mib is None:
+        return cards
+    reserved = _at_least("--reserved-memory-mib", options.reserved_memory_mib, 0) * _MIB
+    return tuple(replace(card, reserved_bytes=reserved) for card in cards)
+
+
+def _described_card(options: argparse.Namespace) -> Card:
+    memory = _at_least("--gpu-memory-mib", options.gpu_memory_mib, 1)
+    names: list[str] = options.gpu or []
+    if len(names) > 1:
+        raise InvalidInput(
+            "--gpu-memory-mib", memory, "it describes one card", "give --gpu at most once with it"
+        )
+    if options.compute_capability is not None:
+        capability = parse_compute_capability(options.compute_capability)
+        unnamed = f"{memory} MiB, compute capability {options.compute_capability}"
+        name = names[0] if names else unnamed
+        return describe_card(name, memory, capability)
+    if names:
+        return replace(find_card(names[0]), memory_bytes=memory * _MIB)
+    raise InvalidInput(
+        "--gpu-memory-mib", memory, "memory alone does not describe a card",
+        "give --compute-capability too, such as 8.9, or --gpu",
+    )  # fmt: skip
 
 
 def _prices(options: argparse.Namespace) -> Prices | None:
@@ -197,14 +218,14 @@ def _prices(options: argparse.Namespace) -> Prices | None:
 
 
 def _price(option: str, value: float | None) -> float | None:
-    if value is not None and value < 0:
+    if value is not None and (value < 0 or not math.isfinite(value)):
         raise InvalidInput(option, value, "a price is not negative", "give 0 or more")
     return value
 
 
-def _positive(option: str, value: int) -> int:
-    if value < 1:
-        raise InvalidInput(option, value, "it is at least 1", "give a positive integer")
+def _at_least(option: str, value: int, least: int) -> int:
+    if value < least:
+        raise InvalidInput(option, value, f"it is at least {least}", "give a larger integer")
     return value
 
 
@@ -234,6 +255,8 @@ def _read_json(path: str) -> Mapping[str, Any]:
         raise InvalidInput(
             path, f"line {error.lineno}", f"it is not JSON ({error.msg})", "give a config.json"
         ) from None
+    except (ValueError, RecursionError):
+        raise InvalidInput(path, "no config", "no config.json is so", "give a real one") from None
     if not isinstance(config, Mapping):
         raise InvalidInput(path, type(config).__name__, "it holds no object", "give a config.json")
     return config
@@ -242,20 +265,25 @@ def _read_json(path: str) -> Mapping[str, Any]:
 def _read_yaml_documents(path: str) -> list[Any]:
     import yaml
 
-    text = sys.stdin.read() if path == "-" else _read_text(path)
+    text = _read_text(path)
     try:
         return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "somewhere"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        raise InvalidInput(path, where, f"it is not YAML ({problem})", "mend that line") from None
+    except (ValueError, RecursionError):
         raise InvalidInput(
-            path, where, f"it is not YAML ({getattr(error, 'problem', error)})", "mend that line"
+            path, "no QwenDeployment", "no QwenDeployment is so", "give a real one"
         ) from None
 
 
 def _read_text(path: str) -> str:
+    """The text of a file, or of standard input for ``-``."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise InvalidInput("file", path, reason, "give a file that can be read") from None

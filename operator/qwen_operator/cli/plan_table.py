@@ -18,7 +18,18 @@ from qwen_operator.planning.workload import WORKLOADS
 _MAX_WIDTH = 110
 _BAR_CELLS = 48
 _SEGMENTS = (("weights", "█"), ("vLLM", "▓"), ("band", "▒"), ("KV cache", "░"), ("outside", "·"))
-_HEADINGS = ("GPU", "FITS", "WEIGHTS", "VLLM", "BAND", "KV CACHE", "TOKENS", "AT ONCE", "REQUESTS")
+_HEADINGS = (
+    "GPU",
+    "FITS",
+    "WEIGHTS",
+    "VLLM",
+    "BAND",
+    "KV CACHE",
+    "TOKENS",
+    "LONGEST",
+    "AT ONCE",
+    "BATCH",
+)
 
 
 def render_table(results: Sequence[CardResult], prices: Prices | None, *, explain: bool) -> str:
@@ -91,6 +102,7 @@ def _cells(result: CardResult) -> tuple[str, ...]:
         f"±{format_bytes(budget.band_bytes)}",
         format_bytes(result.kv_cache_bytes),
         f"{result.kv_cache_tokens:,}",
+        f"{result.longest_context_tokens:,}",
         f"{result.max_concurrency:.2f}",
         str(result.shape.max_num_seqs),
     )
@@ -176,7 +188,7 @@ def _command(row: CardPlan, width: int) -> str:
     pairs: list[str] = []
     for argument in row.args:
         if argument.startswith("--") or not pairs:
-            pairs.append(argument)
+            pairs.append(shlex.quote(argument))
         else:
             pairs[-1] += " " + shlex.quote(argument)
     lines, line = [], " ".join(words)

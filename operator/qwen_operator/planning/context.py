@@ -20,6 +20,8 @@ class ContextChoice:
     max_model_len: int
     max_position_embeddings: int
     """Positions that the rotary table is built for."""
+    longest_tokens: int
+    """Most that the model takes at all."""
     args: tuple[str, ...]
     decisions: tuple[str, ...]
 
@@ -28,17 +30,18 @@ def choose_context(model: Model, context_length: int) -> ContextChoice | Refusal
     """Native positions where they suffice, else YaRN with the smallest factor that does."""
     geometry = model.geometry
     native = max(model.native_context_length, geometry.max_position_embeddings)
+    limit = max(native, model.context_limit)
     if context_length <= native:
         return ContextChoice(
             max_model_len=context_length,
             max_position_embeddings=geometry.max_position_embeddings,
+            longest_tokens=limit,
             args=(),
             decisions=(
                 f"Context: {context_length:,} tokens, within the model's native {native:,}.",
             ),
         )
-    if context_length > model.context_limit:
-        limit = max(native, model.context_limit)
+    if context_length > limit:
         return invalid(
             f"contextLength is {context_length}, but {model.name} takes at most {limit} tokens"
             f"{' with YaRN' if limit > native else ''}; set contextLength to {limit} or less"
@@ -48,6 +51,7 @@ def choose_context(model: Model, context_length: int) -> ContextChoice | Refusal
     return ContextChoice(
         max_model_len=context_length,
         max_position_embeddings=context_length,
+        longest_tokens=limit,
         args=("--hf-overrides", json.dumps(_overrides(geometry, base, factor, context_length))),
         decisions=(
             f"Context: {context_length:,} tokens by YaRN with factor {factor:g} over the native "

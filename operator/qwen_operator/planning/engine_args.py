@@ -99,4 +99,5 @@ def _parser_args(model: Model, tool_call: str | None, reasoning: str | None) -> 
 
 
 def _floor4(share: float) -> float:
-    return math.floor(share * 10_000) / 10_000
+    """Four decimals, never more than asked for, and never the zero that vLLM refuses."""
+    return max(1, math.floor(share * 10_000)) / 10_000

@@ -47,14 +47,15 @@ def cards_of(spec: QwenDeploymentSpec) -> tuple[Card, ...]:
 
 def card_of(accelerator: Accelerator) -> Card:
     """The catalogue's card, or the one that the accelerator's own numbers describe."""
-    if accelerator.memory_mib is not None and accelerator.compute_capability is not None:
-        card = describe_card(
-            accelerator.name,
-            accelerator.memory_mib,
-            parse_compute_capability(accelerator.compute_capability),
-        )
+    memory, capability = accelerator.memory_mib, accelerator.compute_capability
+    if memory is not None and capability is not None:
+        card = describe_card(accelerator.name, memory, parse_compute_capability(capability))
     else:
         card = find_card(accelerator.name)
+    if memory is not None:
+        card = replace(card, memory_bytes=memory * _MIB)
+    if capability is not None:
+        card = replace(card, compute_capability=parse_compute_capability(capability))
     return replace(card, reserved_bytes=accelerator.reserved_memory_mib * _MIB)
 
 

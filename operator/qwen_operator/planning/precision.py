@@ -66,6 +66,8 @@ def choose_weights(
         return refusal
     published = _published(model, precision)
     if published is not None:
+        if refusal := _check_kv_cache_of_checkpoint(published, kv_cache_dtype):
+            return refusal
         scheme = _published_scheme(published, card)
         return WeightChoice(
             checkpoint=published,
@@ -161,7 +163,23 @@ def _check_kv_cache_dtype(dtype: KvCacheDtype, model_dtype: str, card: Card) -> 
             f"kvCacheDtype is {dtype}, but vLLM's CPU build keeps the cache in 16 bits; "
             "set kvCacheDtype to auto"
         )
+    capability = card.compute_capability
+    if dtype is KvCacheDtype.FP8_PER_TOKEN_HEAD and capability is not None and capability < _ADA:
+        return invalid(
+            f"kvCacheDtype is {dtype}, but Triton attention reads FP8 only from compute capability "
+            f"8.9 on and {card.name} has {capability[0]}.{capability[1]}; set kvCacheDtype to "
+            "int8_per_token_head, or to fp8"
+        )
     return None
+
+
+def _check_kv_cache_of_checkpoint(checkpoint: Checkpoint, dtype: KvCacheDtype) -> Refusal | None:
+    if dtype is not KvCacheDtype.FP8_E5M2 or checkpoint.format.precision is not Precision.FP8:
+        return None
+    return invalid(
+        f"kvCacheDtype is {dtype}, but vLLM refuses it with an FP8 checkpoint; "
+        "set kvCacheDtype to fp8"
+    )
 
 
 def _refuse_unpublished(model: Model, precision: Precision) -> Refusal:

@@ -19,6 +19,10 @@ class CompileCache(StrEnum):
     COLD = "cold"
 
 
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM makes slots for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSlots:
     """Room for adapters: ``max_loras`` of them at a time, each of at most ``max_rank``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qwen_operator.catalog.cards import Card
@@ -47,10 +48,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """The nearest request that fits, by one change."""
+    """A nearby request that fits."""
 
-    field: str
-    value: str | int
+    changes: Mapping[str, str | int]
+    """Fields of the spec to what they would have to be: one, or two where one is not enough."""
     sentence: str
     kv_cache_tokens: int
     max_concurrency: float

@@ -67,8 +67,7 @@ def plan_row(
     case = _open_case(request, card, calibration)
     if isinstance(case, Refusal):
         return RefusedCard(card=card, refusal=case)
-    wished = request.engine.max_num_seqs
-    candidates = (wished,) if wished else case.workload.max_num_seqs
+    candidates = _batch_sizes(request, case.workload)
     typical = min(case.workload.typical_request_tokens, request.context_length)
     *larger, smallest = candidates
     last_resort = _plan_batch(case, smallest)
@@ -79,6 +78,15 @@ def plan_row(
         if row.fits and case.layout.max_concurrency(row.kv_cache_bytes, typical) >= max_num_seqs:
             return row
     return last_resort
+
+
+def _batch_sizes(request: PlanRequest, workload: Workload) -> tuple[int, ...]:
+    """The user's, or the profile's; vLLM wants a step to hold a token of every request."""
+    engine = request.engine
+    if engine.max_num_seqs is not None:
+        return (engine.max_num_seqs,)
+    step = engine.max_num_batched_tokens
+    return tuple(size for size in workload.max_num_seqs if step is None or size <= step)
 
 
 def _open_case(
@@ -171,7 +179,9 @@ def _plan_batch(case: _Case, max_num_seqs: int) -> CardPlan:
         kv_cache_bytes=kv_cache_bytes,
         kv_cache_tokens=case.layout.tokens(kv_cache_bytes, tokens),
         max_concurrency=case.layout.max_concurrency(kv_cache_bytes, tokens),
-        longest_context_tokens=case.layout.longest_request(kv_cache_bytes),
+        longest_context_tokens=min(
+            case.layout.longest_request(kv_cache_bytes), case.context.longest_tokens
+        ),
         model_repository=case.weights.checkpoint.repository,
         scheme=case.weights.scheme,
         args=build_engine_args(request, settings, case.weights, case.context, case.parallel),
@@ -215,13 +225,13 @@ def _planned_kv_cache_bytes(case: _Case, budget: Budget) -> int:
 
 
 def _offloading_gib(case: _Case) -> int:
+    if case.card.is_cpu:
+        return 0
     asked = case.request.engine.kv_offloading_gib
     if asked is not None:
         return asked
     # vLLM's offloading connector moves blocks of one size; a hybrid's state pages are not tested.
-    if case.layout.state_blocks_per_request or case.card.is_cpu:
-        return 0
-    return case.workload.kv_offloading_gib
+    return 0 if case.layout.state_blocks_per_request else case.workload.kv_offloading_gib
 
 
 def _judge(case: _Case, kv_cache_bytes: int, max_num_seqs: int) -> tuple[bool, str]:

@@ -27,9 +27,7 @@ class ParallelChoice:
 def choose_parallelism(card: Card, tensor_parallel_size: int) -> ParallelChoice:
     """How the GPUs of one replica talk on this card."""
     args = ("--tensor-parallel-size", str(tensor_parallel_size))
-    if tensor_parallel_size == 1:
-        return ParallelChoice(args=args, env=(), decisions=())
-    if card.peer_to_peer:
+    if tensor_parallel_size == 1 or card.is_cpu or card.peer_to_peer:
         return ParallelChoice(args=args, env=(), decisions=())
     return ParallelChoice(
         args=(*args, "--disable-custom-all-reduce"),
@@ -68,17 +66,28 @@ def _obstacles(geometry: Geometry, scheme: WeightScheme, tp: int) -> Iterator[st
         yield f"a vocabulary of {geometry.vocabulary} is not divisible by it"
     if (linear := geometry.linear_attention) is not None and linear.key_heads % tp:
         yield f"{linear.key_heads} linear-attention heads are not divisible by it"
-    widths = {WeightPart.FFN: geometry.intermediate_size if geometry.dense_layers else 0}
-    if geometry.experts is not None:
-        widths[WeightPart.EXPERTS] = geometry.experts.intermediate_size
-    for part, width in widths.items():
+    for part, name, width in _divided_inputs(geometry):
         if width % tp:
-            yield f"a feed-forward width of {width} is not divisible by it"
+            yield f"a {name} width of {width} is not divisible by it"
         elif tp > 1 and width // tp % (block := _shard_block(scheme, part)):
             yield (
-                f"a feed-forward width of {width} gives shards of {width // tp}, which the "
+                f"a {name} width of {width} gives shards of {width // tp}, which the "
                 f"checkpoint's blocks of {block} do not divide"
             )
+
+
+def _divided_inputs(geometry: Geometry) -> Iterator[tuple[WeightPart, str, int]]:
+    """Inputs of the layers that tensor parallelism divides by row, whose groups must stay whole."""
+    attention = geometry.attention
+    yield WeightPart.ATTENTION, "attention", attention.heads * attention.head_dim
+    if (linear := geometry.linear_attention) is not None:
+        yield WeightPart.ATTENTION, "linear-attention", linear.value_heads * linear.value_dim
+    if geometry.dense_layers:
+        yield WeightPart.FFN, "feed-forward", geometry.intermediate_size
+    if (experts := geometry.experts) is not None:
+        yield WeightPart.EXPERTS, "feed-forward", experts.intermediate_size
+        if experts.shared_intermediate_size:
+            yield WeightPart.FFN, "shared feed-forward", experts.shared_intermediate_size
 
 
 def _shard_block(scheme: WeightScheme, part: WeightPart) -> int:
