@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qwen_operator.catalog.config_reader import ConfigReader
@@ -101,7 +101,7 @@ class Geometry:
     vision: Vision | None
     max_position_embeddings: int
     rope_theta: float
-    rope_extras: Mapping[str, Any]
+    rope_extras: Mapping[str, Any] = field(hash=False)
     """Keys of ``rope_parameters`` that a new rope type must keep (multimodal, partial)."""
 
     @property

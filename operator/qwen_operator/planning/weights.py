@@ -6,9 +6,10 @@ these are what its allocator sees.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from qwen_operator.catalog.checkpoints import WeightPart
 from qwen_operator.catalog.geometry import Geometry
@@ -103,11 +104,13 @@ def weight_tensors(geometry: Geometry, tensor_parallel_size: int) -> Iterator[We
         yield WeightTensor(WeightPart.VISION, geometry.vision.parameters, 1, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WeightScheme:
-    """The format of each part of a model; parts not named stay 16-bit."""
+    """The format of each part of a model that a quantisation can reach."""
 
-    formats: Mapping[WeightPart, WeightFormat]
+    attention: WeightFormat = WeightFormat.BITS16
+    ffn: WeightFormat = WeightFormat.BITS16
+    experts: WeightFormat = WeightFormat.BITS16
     group_size: int = _GROUP
     quantised_at_load: bool = False
     """A 16-bit checkpoint that vLLM converts layer by layer while it loads."""
@@ -115,25 +118,42 @@ class WeightScheme:
     """Machete repacks the scales of linear layers into new blocks; the old ones stay behind."""
 
     def format_of(self, part: WeightPart) -> WeightFormat:
-        """Format of a part."""
-        return self.formats.get(part, WeightFormat.BITS16)
+        """Format of a part; embeddings, norms and vision stay in 16 bits."""
+        match part:
+            case WeightPart.ATTENTION:
+                return self.attention
+            case WeightPart.FFN:
+                return self.ffn
+            case WeightPart.EXPERTS:
+                return self.experts
+            case _:
+                return WeightFormat.BITS16
 
     def without(self, parts: Collection[WeightPart]) -> WeightScheme:
         """The same scheme with some parts left in 16 bits."""
-        formats = {part: value for part, value in self.formats.items() if part not in parts}
-        return replace(self, formats=formats)
+
+        def kept(part: WeightPart) -> WeightFormat:
+            return WeightFormat.BITS16 if part in parts else self.format_of(part)
+
+        return replace(
+            self,
+            attention=kept(WeightPart.ATTENTION),
+            ffn=kept(WeightPart.FFN),
+            experts=kept(WeightPart.EXPERTS),
+        )
 
 
-SIXTEEN_BIT = WeightScheme({})
+SIXTEEN_BIT = WeightScheme()
 
 
 def uniform_scheme(
     weight_format: WeightFormat, *, group_size: int = _GROUP, quantised_at_load: bool = False
 ) -> WeightScheme:
     """A scheme that stores every linear layer in one format, as published checkpoints do."""
-    parts = (WeightPart.ATTENTION, WeightPart.FFN, WeightPart.EXPERTS)
     return WeightScheme(
-        dict.fromkeys(parts, weight_format),
+        attention=weight_format,
+        ffn=weight_format,
+        experts=weight_format,
         group_size=group_size,
         quantised_at_load=quantised_at_load,
     )
@@ -160,6 +180,7 @@ def stored_bytes(tensor: WeightTensor, scheme: WeightScheme) -> tuple[int, ...]:
             return (elements // 2, elements // 16)
 
 
+@lru_cache(maxsize=256)
 def loaded_bytes(
     geometry: Geometry,
     scheme: WeightScheme,
@@ -195,11 +216,13 @@ def _resident_bytes(tensor: WeightTensor, scheme: WeightScheme) -> int:
 def _converted_bytes(tensors: Iterable[WeightTensor], scheme: WeightScheme) -> int:
     """Blocks left after a conversion at load, which reuses the freed 16-bit blocks of a layer."""
     allocator = LoadingAllocator()
-    layered = [tensor for tensor in tensors if tensor.part in scheme.formats]
+    layered = []
     for tensor in tensors:
-        if tensor.part not in scheme.formats:
-            for _ in range(tensor.copies):
-                allocator.allocate(2 * tensor.rows * tensor.columns)
+        if scheme.format_of(tensor.part) is not WeightFormat.BITS16:
+            layered.append(tensor)
+            continue
+        for _ in range(tensor.copies):
+            allocator.allocate(2 * tensor.rows * tensor.columns)
     for layer in range(max((tensor.copies for tensor in layered), default=0)):
         for tensor in layered:
             if layer >= tensor.copies:
