@@ -29,7 +29,7 @@ from qwen_operator.planning.cost import Prices
 from qwen_operator.planning.from_spec import cards_of, request_of, version_for
 from qwen_operator.planning.plan import plan
 from qwen_operator.planning.refusal import RefusalKind
-from qwen_operator.planning.request import LORA_RANKS, LoraSlots, PlanRequest
+from qwen_operator.planning.request import LORA_RANKS, CompileCache, LoraSlots, PlanRequest
 from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
 
 _MIB = 1 << 20
@@ -155,7 +155,7 @@ def _with_options(request: PlanRequest, options: argparse.Namespace) -> PlanRequ
         request,
         engine=replace(engine, lora=_lora_slots(options)),
         vllm_version=options.vllm_version,
-        compile_cache=options.compile_cache,
+        compile_cache=CompileCache(options.compile_cache),
     )
 
 
