@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.cel import broken_messages, holds, with_defaults
 
 from qwen_operator.api import rules, v1alpha1
 from qwen_operator.api.base import ApiModel
@@ -15,6 +14,7 @@ from qwen_operator.api.crd import build_crd, build_schema
 from qwen_operator.api.flags import OWNED_ENV, OWNED_FLAGS
 from qwen_operator.api.parse import parse_qwen_deployment
 from qwen_operator.errors import InvalidInput
+from tests.api.cel import broken_messages, holds, with_defaults
 
 CRD_SCHEMA = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 MODELS: tuple[type[ApiModel], ...] = (

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.catalog.configs import DENSE, HYBRID, MOE
 
 from qwen_operator.api.enums import Precision
 from qwen_operator.catalog.checkpoints import (
@@ -13,6 +12,7 @@ from qwen_operator.catalog.checkpoints import (
     parse_checkpoint,
 )
 from qwen_operator.errors import InvalidInput
+from tests.catalog.configs import DENSE, HYBRID, MOE
 
 
 def checkpoint(base: dict[str, Any] = DENSE, **quantization: Any) -> Checkpoint:

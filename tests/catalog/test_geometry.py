@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.catalog.configs import DENSE, HYBRID, MOE, VISION, VISION_TOWER, without
 
 from qwen_operator.catalog.checkpoints import WeightPart
 from qwen_operator.catalog.geometry import Geometry, parse_geometry
 from qwen_operator.catalog.models import find_model, model_names
 from qwen_operator.errors import InvalidInput
 from qwen_operator.planning.weights import weight_tensors
+from tests.catalog.configs import DENSE, HYBRID, MOE, VISION, VISION_TOWER, without
 
 # Parameters of the language model alone, embeddings counted once where they are tied. The totals
 # of Qwen2.5 and Qwen3 are those of the published safetensors.

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.catalog.configs import DENSE, HYBRID, VISION
 
 from qwen_operator.api.enums import Precision
 from qwen_operator.catalog.checkpoints import CheckpointFormat, WeightPart
 from qwen_operator.catalog.models import find_model, model_from_config, model_names
 from qwen_operator.errors import InvalidInput
+from tests.catalog.configs import DENSE, HYBRID, VISION
 
 
 @pytest.mark.parametrize("name", model_names())

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.catalog.configs import DENSE, HYBRID, VISION, without
 
 from qwen_operator.cli.main import main
+from tests.catalog.configs import DENSE, HYBRID, VISION, without
 
 GOLDEN = Path(__file__).parent / "golden" / "plan.json"
 GOLDEN_REQUEST = (

@@ -43,13 +43,14 @@ async def install_crd(api: Api) -> None:
 
     async def established() -> bool:
         found = await api.get(crd["apiVersion"], crd["kind"], crd["metadata"]["name"])
-        conditions = found.get("status", {}).get("conditions", [])
-        return any(
-            condition["type"] == "Established" and condition["status"] == "True"
-            for condition in conditions
-        )
+        return has_condition(found, "Established")
 
     await eventually(established, "the CRD is established")
+
+
+def has_condition(found: Object, wanted: str) -> bool:
+    conditions = found.get("status", {}).get("conditions") or []
+    return any(entry["type"] == wanted and entry["status"] == "True" for entry in conditions)
 
 
 def gpu_pod(name: str, where: str, gpu: Gpu, count: int = 1) -> Object:
@@ -236,12 +237,7 @@ async def running(api: Api, name: str, where: str) -> Object:
 
     async def ready() -> Object | None:
         pod = await api.get("v1", "Pod", name, where)
-        conditions = pod.get("status", {}).get("conditions", [])
-        is_ready = any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in conditions
-        )
-        return pod if is_ready else None
+        return pod if has_condition(pod, "Ready") else None
 
     return await eventually(ready, f"pod {name} is Ready") or {}
 

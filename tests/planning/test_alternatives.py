@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.planning.examples import L4, card_by_hand, plan_of, request
 
 from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.catalog.cards import Card, find_card
 from qwen_operator.planning.request import PlanRequest
 from qwen_operator.planning.result import Alternative
+from tests.planning.examples import L4, card_by_hand, plan_of, request
 
 # In the order in which a user would try them.
 FIELDS = [

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from tests.catalog.configs import DENSE
-from tests.planning.examples import ALL_MODELS, VISION_MODELS
 
 from qwen_operator.catalog.models import find_model, model_from_config
 from qwen_operator.planning.context import ContextChoice, choose_context
 from qwen_operator.planning.refusal import Refusal, RefusalKind
+from tests.catalog.configs import DENSE
+from tests.planning.examples import ALL_MODELS, VISION_MODELS
 
 YARN_MODELS = tuple(name for name in ALL_MODELS if find_model(name).yarn_context_length)
 

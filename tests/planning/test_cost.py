@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.planning.examples import L4, plan_of, request
 
 from qwen_operator.planning.cost import Cost, Prices, plan_cost
 from qwen_operator.planning.result import CardPlan
+from tests.planning.examples import L4, plan_of, request
 
 TYPICAL = 1024
 

@@ -5,8 +5,15 @@ from collections.abc import Iterator
 from itertools import product
 
 import pytest
+
 from benchmarks.planner.vllm_parser.check import ParseResult, parse_all
 from benchmarks.planner.vllm_parser.install import VERSIONS
+from qwen_operator.api.enums import KvCacheDtype, Precision, Profile
+from qwen_operator.catalog.cards import find_card
+from qwen_operator.catalog.models import find_model
+from qwen_operator.catalog.vllm_versions import CPU_VLLM_VERSION, GPU_VLLM_VERSION
+from qwen_operator.planning.request import LoraSlots, PlanRequest
+from qwen_operator.planning.result import CardPlan
 from tests.planning.examples import (
     ALL_MODELS,
     GIB,
@@ -17,13 +24,6 @@ from tests.planning.examples import (
     result_of,
     value_of,
 )
-
-from qwen_operator.api.enums import KvCacheDtype, Precision, Profile
-from qwen_operator.catalog.cards import find_card
-from qwen_operator.catalog.models import find_model
-from qwen_operator.catalog.vllm_versions import CPU_VLLM_VERSION, GPU_VLLM_VERSION
-from qwen_operator.planning.request import LoraSlots, PlanRequest
-from qwen_operator.planning.result import CardPlan
 
 ROOMY = {"kv_cache_bytes": 4 * GIB}
 """What flags say of a plan does not hang on whether it fits."""

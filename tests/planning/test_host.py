@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.planning.examples import GIB, plan_of, request
 
 from qwen_operator.api.enums import Profile
 from qwen_operator.catalog.cards import find_card
 from qwen_operator.planning.host import plan_host
+from tests.planning.examples import GIB, plan_of, request
 
 sizes = st.integers(min_value=1, max_value=8)
 offloads = st.integers(min_value=0, max_value=512)

@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
-from benchmarks.planner.measurements import Measurement, load_measurements
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.planning.examples import ALL_MODELS, GIB, HYBRID_MODELS, ROUNDED_GIB, plan_of
 
+from benchmarks.planner.measurements import Measurement, load_measurements
 from qwen_operator.api.enums import KvCacheDtype
 from qwen_operator.catalog.models import find_model
 from qwen_operator.planning.kv_cache import (
@@ -16,6 +15,7 @@ from qwen_operator.planning.kv_cache import (
     KvCacheLayout,
     kv_cache_layout,
 )
+from tests.planning.examples import ALL_MODELS, GIB, HYBRID_MODELS, ROUNDED_GIB, plan_of
 
 DENSE_MODELS = tuple(name for name in ALL_MODELS if name not in HYBRID_MODELS)
 AUTO, FP8 = KvCacheDtype.AUTO, KvCacheDtype.FP8

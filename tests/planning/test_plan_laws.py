@@ -8,7 +8,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.planning.examples import ALL_MODELS, GIB, HYBRID_MODELS, card_by_hand, request
 
 from qwen_operator.api.enums import KvCacheDtype, Precision, Profile
 from qwen_operator.api.parse import parse_qwen_deployment
@@ -23,6 +22,7 @@ from qwen_operator.planning.plan import plan
 from qwen_operator.planning.request import CompileCache, LoraSlots, PlanRequest
 from qwen_operator.planning.result import CardPlan, CardResult
 from qwen_operator.planning.row import plan_row
+from tests.planning.examples import ALL_MODELS, GIB, HYBRID_MODELS, card_by_hand, request
 
 LAW = settings(
     max_examples=150,

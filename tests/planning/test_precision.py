@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.catalog.configs import DENSE
-from tests.planning.examples import ALL_MODELS, L4, card_by_hand
 
 from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.catalog.cards import Card, ComputeCapability, find_card
@@ -13,6 +11,8 @@ from qwen_operator.catalog.models import Model, find_model, model_from_config
 from qwen_operator.planning.precision import WeightChoice, choose_weights
 from qwen_operator.planning.refusal import Refusal, RefusalKind
 from qwen_operator.planning.weights import WeightFormat
+from tests.catalog.configs import DENSE
+from tests.planning.examples import ALL_MODELS, L4, card_by_hand
 
 AMPERE, ADA, HOPPER = (8, 6), (8, 9), (9, 0)
 AUTO = KvCacheDtype.AUTO

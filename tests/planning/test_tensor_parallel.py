@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.planning.examples import ALL_MODELS, L4, card_by_hand, plan_of, refusal_of, request
 
 from qwen_operator.catalog.cards import ComputeCapability, find_card
 from qwen_operator.catalog.checkpoints import WeightPart
@@ -15,6 +14,7 @@ from qwen_operator.planning.tensor_parallel import (
     choose_parallelism,
 )
 from qwen_operator.planning.weights import SIXTEEN_BIT, WeightFormat, uniform_scheme
+from tests.planning.examples import ALL_MODELS, L4, card_by_hand, plan_of, refusal_of, request
 
 FP8_BLOCK = uniform_scheme(WeightFormat.FP8_BLOCK)
 AWQ = uniform_scheme(WeightFormat.INT4_ZERO_POINT)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.planner.measurements import Measurement, load_measurements
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.planning.examples import ALL_MODELS, GIB, VISION_MODELS, plan_of
 
+from benchmarks.planner.measurements import Measurement, load_measurements
 from qwen_operator.catalog.checkpoints import WeightPart
 from qwen_operator.catalog.geometry import Geometry
 from qwen_operator.catalog.models import find_model
@@ -18,6 +17,7 @@ from qwen_operator.planning.weights import (
     uniform_scheme,
     weight_tensors,
 )
+from tests.planning.examples import ALL_MODELS, GIB, VISION_MODELS, plan_of
 
 MEASURED_WITHIN_GIB = 0.08
 # LoRA slots are part of the weights that vLLM logs, and of the other half of the plan.

@@ -8,6 +8,7 @@ answers all lists of this file.
 import json
 
 import pytest
+
 from benchmarks.planner.vllm_parser.check import (
     CheckError,
     ParseResult,
