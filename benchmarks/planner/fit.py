@@ -103,14 +103,14 @@ RUNNERS = (
     ),
     Runner(
         version="0.24.0",
-        since="0.0.0",
+        since="0.24.0",
         model_types=("qwen3",),
         start=_SECOND_RUNNER_0_24,
         fitted=("kernels_bytes", "tensor_parallel_bytes", "activation_copies"),
     ),
     Runner(
         version="0.24.0",
-        since="0.0.0",
+        since="0.24.0",
         model_types=(),
         start=_FIRST_RUNNER_0_24,
         fitted=(

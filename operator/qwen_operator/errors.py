@@ -9,6 +9,18 @@ class QwenOperatorError(Exception):
     """Base of every exception this product raises on purpose."""
 
 
+class Words(str):
+    """A value that is shown without quotes: a remark, not what was written."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+MISSING = Words("missing")
+
+
 class InvalidInput(QwenOperatorError):
     """Input that cannot be used: one sentence with field, value, limit and a way out."""
 

@@ -302,7 +302,7 @@ def test_every_spelling_of_an_owned_flag_is_refused(argument: str) -> None:
         ("--config-format", "hf"),
         ("--model-impl", "vllm"),
         ("--reasoning-parser-plugin=/x.py",),
-        ("--limit-mm-per-prompt", '{"image": 1}'),
+        ("--mm-processor-cache-gb", "2"),
     ],
 )
 def test_other_flags_are_allowed(arguments: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from qwen_operator.catalog.vllm_versions import CPU_VLLM_VERSION, GPU_VLLM_VERSI
 from qwen_operator.errors import InvalidInput
 
 MODEL_TYPES = sorted({find_model(name).geometry.model_type for name in model_names()})
-VERSIONS = ("0.8.5", "0.24.0", "0.27.1", "0.28.0", CPU_VLLM_VERSION, GPU_VLLM_VERSION, "1.0.0")
+VERSIONS = ("0.24.0", "0.27.1", "0.28.0", CPU_VLLM_VERSION, GPU_VLLM_VERSION, "1.0.0")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -52,3 +52,8 @@ def test_a_version_is_two_or_three_numbers(text: str, version: tuple[int, int, i
 def test_anything_else_is_no_version(text: str) -> None:
     with pytest.raises(InvalidInput, match="two or three numbers with dots; write for example"):
         parse_version(text)
+
+
+def test_a_version_before_the_first_measured_one_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"constants begin with 0\.24\.0; plan for a newer one"):
+        calibration_for("0.8.5", "qwen3")

@@ -11,13 +11,6 @@ from qwen_operator.planning.result import Alternative
 from tests.planning.examples import L4, card_by_hand, plan_of, request
 
 # In the order in which a user would try them.
-FIELDS = [
-    "contextLength",
-    "engine.maxNumSeqs",
-    "engine.kvCacheDtype",
-    "precision",
-    "tensorParallelSize",
-]
 
 NOT_FITTING: list[tuple[PlanRequest, Card]] = [
     (request("Qwen/Qwen3-14B"), L4),
@@ -56,6 +49,8 @@ def with_change(asked: PlanRequest, alternative: Alternative) -> PlanRequest:
             case "engine.kvCacheDtype":
                 dtype = KvCacheDtype(value)
                 asked = replace(asked, engine=replace(asked.engine, kv_cache_dtype=dtype))
+            case "engine.languageModelOnly":
+                asked = replace(asked, engine=replace(asked.engine, language_model_only=True))
             case "engine.maxNumSeqs":
                 asked = replace(asked, engine=replace(asked.engine, max_num_seqs=value))
             case _:
@@ -78,9 +73,12 @@ def test_every_alternative_fits_when_it_is_planned(asked: PlanRequest, card: Car
 
 @pytest.mark.parametrize(("asked", "card"), NOT_FITTING)
 def test_alternatives_come_in_the_order_of_their_pain(asked: PlanRequest, card: Card) -> None:
-    changes = [tuple(each.changes) for each in plan_of(asked, card).alternatives]
-    order = [FIELDS.index(fields[0]) for fields in changes if len(fields) == 1]
-    assert order == sorted(order)
+    kept = [
+        each for each in plan_of(asked, card).alternatives if "contextLength" not in each.changes
+    ]
+    sizes = [each.changes.get("tensorParallelSize", 1) for each in kept]
+    assert sizes == sorted(sizes)
+    assert len(kept) <= 4
     sentences = [each.sentence for each in plan_of(asked, card).alternatives]
     assert len(set(sentences)) == len(sentences)
 
@@ -105,7 +103,7 @@ def test_the_shorter_context_is_round_and_the_longest_that_fits() -> None:
     asked = request("Qwen/Qwen3-8B", context_length=131_072)
     shorter = plan_of(asked).alternatives[0]
     tokens = shorter.changes["contextLength"]
-    assert tokens % 1024 == 0
+    assert tokens % 256 == 0
     assert not plan_of(replace(asked, context_length=tokens + 1024)).fits
 
 
@@ -130,7 +128,7 @@ def test_two_changes_are_offered_where_no_single_one_suffices() -> None:
     row = plan_of(*NEEDS_TWO_CHANGES)
     assert not row.fits
     assert row.alternatives
-    assert all(" with " in each.sentence for each in row.alternatives)
+    assert all(len(each.changes) > 1 for each in row.alternatives)
 
 
 def test_two_changes_can_be_read_by_a_program() -> None:

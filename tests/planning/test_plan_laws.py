@@ -13,7 +13,8 @@ from qwen_operator.api.enums import KvCacheDtype, Precision, Profile
 from qwen_operator.api.parse import parse_qwen_deployment
 from qwen_operator.catalog.cards import Card, cards
 from qwen_operator.catalog.models import find_model
-from qwen_operator.cli.plan_rows import row_as_dict
+from qwen_operator.cli.plan_rows import rows_as_dicts
+from qwen_operator.cli.planned import Planned
 from qwen_operator.cli.plan_table import render_table
 from qwen_operator.errors import InvalidInput
 from qwen_operator.planning.cost import Prices
@@ -290,7 +291,7 @@ def results_of(spec: dict[str, Any]) -> tuple[CardResult, ...]:
         result
         for card in cards_of(parsed)
         for result in plan(
-            replace(asked, vllm_version=version_for(card, asked.vllm_version)), [card]
+            replace(asked, vllm_version=version_for(card)), [card]
         )
     )
 
@@ -304,11 +305,12 @@ def test_every_valid_spec_gives_a_plan_or_a_reason_and_both_can_be_shown(
         results = results_of(spec)
     except InvalidInput:
         return
-    for result in results:
-        row = row_as_dict(result, Prices(), explain=True)
+    planned = Planned("name", results[0].request, results)
+    rows = rows_as_dicts(planned, Prices(), explain=True)
+    for result, row in zip(results, rows, strict=True):
         assert row["reason"]
         assert isinstance(row["fits"], bool)
         assert json.loads(json.dumps(row, allow_nan=False)) == row
         if isinstance(result, CardPlan):
             assert all(isinstance(each, str) and each for each in result.args)
-    assert render_table(results, Prices(), explain=True)
+    assert render_table([planned], Prices(), explain=True)

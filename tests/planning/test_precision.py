@@ -9,7 +9,7 @@ from qwen_operator.catalog.cards import Card, ComputeCapability, find_card
 from qwen_operator.catalog.checkpoints import CheckpointFormat, WeightPart
 from qwen_operator.catalog.models import Model, find_model, model_from_config
 from qwen_operator.planning.precision import WeightChoice, choose_weights
-from qwen_operator.planning.refusal import Refusal, RefusalKind
+from qwen_operator.planning.refusal import Refusal
 from qwen_operator.planning.weights import WeightFormat
 from tests.catalog.configs import DENSE
 from tests.planning.examples import ALL_MODELS, L4, card_by_hand
@@ -49,7 +49,6 @@ def refused(
 ) -> str:
     choice = choose(model, precision, card, kv_cache_dtype)
     assert isinstance(choice, Refusal), choice
-    assert choice.kind is RefusalKind.INVALID
     return choice.sentence
 
 
@@ -133,7 +132,7 @@ def test_a_precision_nobody_published_is_refused_with_those_there_are(
 ) -> None:
     sentence = refused(model, precision)
     assert sentence.startswith(
-        f"precision is {precision}, but Qwen publishes no {precision} weights of {model} and vLLM "
+        f"precision is {precision}, but there are no {precision} weights of {model} and vLLM "
         f"cannot convert to {precision} while loading; use "
     )
     offered = sentence.partition("; use ")[2].partition(", or quantise")[0].split(", ")
@@ -171,7 +170,7 @@ def test_fp8_without_a_checkpoint_is_converted_while_loading() -> None:
             HYBRID_MODEL,
             {
                 "linear": "fp8_per_tensor",
-                "ignore": ["re:.*self_attn.*", "re:.*linear_attn.*"],
+                "ignore": ["re:.*self_attn.*", "re:.*linear_attn.*", "re:.*visual.*"],
             },
         ),
     ],
@@ -277,4 +276,4 @@ def test_int8_by_hand_is_native_where_it_is_w8a8() -> None:
 def test_a_16_bit_model_by_hand_is_converted_when_asked() -> None:
     model = model_from_config("me/mine", DENSE)
     assert chosen(model, "fp8").scheme.quantised_at_load
-    assert "publishes no int8" in refused(model, "int8")
+    assert "there are no int8 weights" in refused(model, "int8")

@@ -15,24 +15,11 @@ from pydantic_core import ErrorDetails
 from qwen_operator.api.base import RULE_ERROR
 from qwen_operator.api.formats import DUPLICATE_ERROR, FORMATS
 from qwen_operator.api.v1alpha1 import QwenDeployment
-from qwen_operator.errors import InvalidInput
+from qwen_operator.errors import MISSING, InvalidInput, Words
 from qwen_operator.naming import API_VERSION, KIND
 
 Path = tuple[str | int, ...]
 Complaint = Callable[[ErrorDetails, FieldInfo | None], tuple[str, str]]
-
-
-class _Words:
-    """A value that is shown without quotes, because it is a remark and not what was written."""
-
-    def __init__(self, words: str) -> None:
-        self._words = words
-
-    def __repr__(self) -> str:
-        return self._words
-
-
-_MISSING: Final = _Words("missing")
 
 
 def parse_qwen_deployment(document: object) -> QwenDeployment:
@@ -45,7 +32,7 @@ def parse_qwen_deployment(document: object) -> QwenDeployment:
         if document.get(field) != wanted:
             raise InvalidInput(
                 field,
-                document.get(field, _MISSING),
+                document.get(field, MISSING),
                 f"only {wanted} is understood",
                 f"write {field}: {wanted}",
             )
@@ -102,16 +89,16 @@ def _value_at(document: Any, path: Path) -> Any:
         try:
             document = document[part]
         except (KeyError, IndexError, TypeError):
-            return _MISSING
+            return MISSING
     return document
 
 
 def _shown(value: Any) -> Any:
     """Show what an object holds by the names of its fields, so that the sentence stays short."""
     if isinstance(value, Mapping):
-        return _Words(f"an object with {', '.join(map(str, value))}" if value else "empty")
+        return Words(f"an object with {', '.join(map(str, value))}" if value else "empty")
     if isinstance(value, list):
-        return _Words(f"a list of {len(value)}")
+        return Words(f"a list of {len(value)}")
     return value
 
 

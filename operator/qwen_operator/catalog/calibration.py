@@ -72,14 +72,17 @@ MEASURED_COMPUTE_CAPABILITIES = ((9, 0),)
 def calibration_for(version: str, model_type: str) -> CalibrationTable:
     """The constants of a vLLM version: its own, or those of the nearest measured one.
 
-    vLLM gave all models its second model runner, whose accounting is that of 0.33, in 0.29.
+    vLLM 0.28 is the first release whose published logs agree with the accounting of 0.33. Raises
+    `InvalidInput` for a version before the first measured one.
     """
     wanted = parse_version(version)
     entries = load_data("calibration.yaml")["versions"]
-    entry = next(
-        (e for e in entries if wanted >= parse_version(e["since"])),
-        entries[-1],
-    )
+    entry = next((e for e in entries if wanted >= parse_version(e["since"])), None)
+    if entry is None:
+        raise InvalidInput(
+            "vllm version", version, f"the planner's constants begin with {entries[-1]['since']}",
+            "plan for a newer one",
+        )  # fmt: skip
     runner = next(r for r in entry["runners"] if model_type in r.get("modelTypes", (model_type,)))
     return CalibrationTable(
         constants=Calibration(**runner["constants"]),

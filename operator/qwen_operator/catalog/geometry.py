@@ -43,6 +43,10 @@ class Attention:
     output_gate: bool
     """The query projection carries a gate of its own size (Qwen3-Next and later)."""
 
+    def kv_heads_per_gpu(self, tensor_parallel_size: int) -> int:
+        """KV heads on one GPU: divided, or repeated where there are fewer than GPUs."""
+        return max(1, self.kv_heads // tensor_parallel_size)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearAttention:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatch
@@ -65,14 +65,23 @@ def find_model(name: str) -> Model:
                 f"it is {refusal['reason']}",
                 "only generative Qwen language and vision-language models are served",
             )
-    nearest = get_close_matches(name.lower(), entries, n=3, cutoff=0.5)
-    hint = "use one of " + ", ".join(entries[key]["name"] for key in nearest) if nearest else ""
+    nearest = _nearest(name.lower(), entries)
+    names = dict.fromkeys(entries[key]["name"] for key in nearest)
+    hint = "use one of " + ", ".join(names) if names else ""
     raise InvalidInput(
         "model",
         name,
         "the catalogue does not have it",
         (hint + ", or " if hint else "") + "plan it from its own file with --config-json",
     )
+
+
+def _nearest(name: str, names: Collection[str]) -> list[str]:
+    """Names that continue this one, then names that look like it."""
+    short = name.rpartition("/")[2]
+    continued = [each for each in names if each.rpartition("/")[2].startswith(short)]
+    alike = get_close_matches(name, names, n=3, cutoff=0.5)
+    return list(dict.fromkeys([*continued[:3], *alike]))[:3]
 
 
 def _only_checkpoint(model: Model, name: str) -> Model:
@@ -87,15 +96,27 @@ def model_names() -> tuple[str, ...]:
     return tuple(entry["name"] for entry in load_data("models.yaml")["models"])
 
 
-def model_from_config(name: str, config: Mapping[str, Any]) -> Model:
-    """A model of a Qwen architecture from the dictionary of its ``config.json``."""
-    checkpoint = parse_checkpoint(name, config)
+def model_from_config(name: str, config: Mapping[str, Any], *, folder: str | None = None) -> Model:
+    """A model of a Qwen architecture from its ``config.json``; ``folder`` is where it lies."""
+    checkpoint = parse_checkpoint(folder or name, config)
     return Model(
         name=name,
         geometry=checkpoint.geometry,
         native_context_length=checkpoint.geometry.max_position_embeddings,
         yarn_context_length=None,
         checkpoints={checkpoint.format.precision: checkpoint},
+    )
+
+
+def inherit_parsers(model: Model) -> Model:
+    """The same with the parsers of the catalogue's model of this name, if there is one."""
+    entry = _entries().get(model.name.lower())
+    if entry is None:
+        return model
+    return replace(
+        model,
+        tool_call_parser=entry.get("toolCallParser"),
+        reasoning_parser=entry.get("reasoningParser"),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from qwen_operator import __version__
-from qwen_operator.cli import plan_arguments, plan_command
+from qwen_operator.cli import models_command, plan_arguments
 from qwen_operator.cli.exit_codes import BAD_INPUT, OK
 from qwen_operator.errors import InvalidInput
 
@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     plan_arguments.add_to(commands)
+    models_command.add_to(commands)
     return parser
 
 
@@ -38,11 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        return plan_command.run(options)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
     except InvalidInput as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+            return BAD_INPUT
         # The reader (head, less) has seen enough; keep the interpreter from flushing into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK

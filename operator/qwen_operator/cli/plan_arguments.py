@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwen_operator.api.enums import KvCacheDtype, Precision, Profile
-from qwen_operator.catalog.vllm_versions import GPU_VLLM_VERSION
+from qwen_operator.catalog.vllm_versions import CPU_VLLM_VERSION, GPU_VLLM_VERSION
+from qwen_operator.cli.plan_command import run
 from qwen_operator.planning.request import DEFAULT_GPU_MEMORY_UTILIZATION, CompileCache
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[Any]
+
+_Enum = TypeVar("_Enum", bound=StrEnum)
 
 _DESCRIPTION = """\
 Print which vLLM flags run a Qwen model on a card, what every byte of the card is used for, how sure
@@ -21,7 +27,7 @@ examples:
   kubectl qwen plan -f qwen3-4b.yaml
   kubectl qwen plan --model Qwen/Qwen3-8B --context-length 32768 --gpu L4
   kubectl qwen plan --model Qwen/Qwen3-14B --precision int4 --tensor-parallel-size 2 -o json
-  kubectl qwen plan --config-json ./config.json --gpu-memory-mib 24084 --compute-capability 8.9
+  kubectl qwen plan --config-json ~/my-qwen/config.json --gpu RTX4090
   kubectl qwen plan --model Qwen/Qwen3-8B --precision fp8 --cost --api-price 0.40
 
 exit status: 0 when a row fits, 2 when none does, 1 for bad input
@@ -37,6 +43,7 @@ def add_to(commands: Subparsers) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(run=run)
     _add_model(parser.add_argument_group("model"))
     _add_card(parser.add_argument_group("card (default: RTX4090, RTX4090D, L4 and A10G)"))
     _add_engine(parser.add_argument_group("engine (default: what the plan chooses)"))
@@ -63,13 +70,11 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "mixed a 16-bit model is converted while loading",
     )
     group.add_argument(
-        "--precision", choices=[*Precision], metavar="P", help=f"{', '.join(Precision)}"
+        "--precision", type=_word_of(Precision), metavar="P", help=", ".join(Precision)
     )
     group.add_argument("--context-length", type=int, metavar="TOKENS", help="prompt and answer")
     group.add_argument("--tensor-parallel-size", type=int, metavar="N", help="GPUs per replica")
-    group.add_argument(
-        "--profile", choices=[*Profile], metavar="NAME", help=f"{', '.join(Profile)}"
-    )
+    group.add_argument("--profile", type=_word_of(Profile), metavar="NAME", help=", ".join(Profile))
 
 
 def _add_card(group: argparse._ArgumentGroup) -> None:
@@ -99,7 +104,10 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         help=f"of the card, above 0 and up to 1 (default: {DEFAULT_GPU_MEMORY_UTILIZATION})",
     )
     group.add_argument(
-        "--kv-cache-dtype", choices=[*KvCacheDtype], metavar="D", help=", ".join(KvCacheDtype)
+        "--kv-cache-dtype",
+        type=_word_of(KvCacheDtype),
+        metavar="D",
+        help=", ".join(KvCacheDtype),
     )
     group.add_argument(
         "--kv-cache-bytes", type=int, metavar="N", help="skip the estimate: what do N bytes hold?"
@@ -121,14 +129,14 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--max-lora-rank", type=int, metavar="R", help="largest rank (default: 16)")
     group.add_argument(
         "--vllm-version",
-        default=GPU_VLLM_VERSION,
         metavar="V",
-        help=f"version to plan for (default: {GPU_VLLM_VERSION})",
+        help=f"version to plan for (default: {GPU_VLLM_VERSION}; on a CPU {CPU_VLLM_VERSION})",
     )
     group.add_argument(
         "--compile-cache",
-        choices=[*CompileCache],
+        type=_word_of(CompileCache),
         default=CompileCache.WARM,
+        metavar="C",
         help="whether vLLM finds compiled kernels; only its own measurement depends on it "
         "(default: warm)",
     )
@@ -141,3 +149,18 @@ def _add_cost(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--api-price", type=float, metavar="P", help="an API's price of a million output tokens"
     )
+
+
+def _word_of(words: type[_Enum]) -> Callable[[str], _Enum]:
+    """Read one of an enum's words in any case, or name the words."""
+
+    def read(text: str) -> _Enum:
+        by_lower = {word.lower(): word for word in words}
+        found = by_lower.get(text.lower())
+        if found is not None:
+            return found
+        near = get_close_matches(text.lower(), by_lower, n=1)
+        hint = f", did you mean {by_lower[near[0]]}?" if near else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(words)}{hint}")
+
+    return read

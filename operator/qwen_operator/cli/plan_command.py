@@ -20,17 +20,17 @@ from qwen_operator.catalog.cards import (
     find_card,
     parse_compute_capability,
 )
-from qwen_operator.catalog.models import find_model, model_from_config
+from qwen_operator.catalog.models import Model, find_model, inherit_parsers, model_from_config
 from qwen_operator.cli.exit_codes import BAD_INPUT, NOTHING_FITS, OK
-from qwen_operator.cli.plan_rows import row_as_dict
-from qwen_operator.errors import InvalidInput
+from qwen_operator.cli.plan_rows import rows_as_dicts
+from qwen_operator.cli.planned import Planned
+from qwen_operator.errors import MISSING, InvalidInput, Words
 from qwen_operator.naming import API_VERSION, KIND
 from qwen_operator.planning.cost import Prices
 from qwen_operator.planning.from_spec import cards_of, request_of, version_for
 from qwen_operator.planning.plan import plan
-from qwen_operator.planning.refusal import RefusalKind
-from qwen_operator.planning.request import LORA_RANKS, CompileCache, LoraSlots, PlanRequest
-from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
+from qwen_operator.planning.request import LORA_RANKS, LoraSlots, PlanRequest
+from qwen_operator.planning.result import RefusedCard
 
 _MIB = 1 << 20
 _DEFAULT_LORA_RANK = 16
@@ -40,39 +40,43 @@ _UNNAMED_MODEL = "local/model"
 def run(options: argparse.Namespace) -> int:
     """Plan what the options say; returns the exit code. Raises `InvalidInput`."""
     prices = _prices(options)
-    results: list[CardResult] = []
-    for document in _documents(options):
-        results += _plan_document(options, document)
-    if all(_is_invalid(result) for result in results):
-        sentences = dict.fromkeys(
-            result.refusal.sentence for result in results if isinstance(result, RefusedCard)
-        )
-        for sentence in sentences:
+    every = [_plan_document(options, document) for document in _documents(options)]
+    if not any(planned.rows for planned in every):
+        refused = (r for planned in every for r in planned.results if isinstance(r, RefusedCard))
+        for sentence in dict.fromkeys(result.refusal.sentence for result in refused):
             print(f"error: {sentence}", file=sys.stderr)
         return BAD_INPUT
-    _print(options, results, prices)
-    return OK if any(isinstance(r, CardPlan) and r.fits for r in results) else NOTHING_FITS
+    _print(options, every, prices)
+    return OK if any(planned.fitting for planned in every) else NOTHING_FITS
 
 
-def _plan_document(options: argparse.Namespace, document: object) -> tuple[CardResult, ...]:
+def _plan_document(options: argparse.Namespace, document: object) -> Planned:
     model = None
     if options.config_json is not None:
-        deployment = parse_qwen_deployment(document)
-        model = model_from_config(deployment.spec.model, _read_json(options.config_json))
+        model = _model_from_file(options, parse_qwen_deployment(document).spec.model)
     elif options.filename is None:
         model = find_model(parse_qwen_deployment(document).spec.model)
     if model is not None and options.filename is None and options.precision is None:
         # Without a word on precision, a quantised checkpoint means its own.
         document = _with_spec(document, precision=str(next(iter(model.checkpoints))))
-    spec = parse_qwen_deployment(document).spec
+    deployment = parse_qwen_deployment(document)
+    spec = deployment.spec
     request = _with_options(request_of(spec, model or find_model(spec.model)), options)
-    return tuple(
+    results = tuple(
         result
         for card in _cards(options, spec)
         for result in plan(
-            replace(request, vllm_version=version_for(card, request.vllm_version)), (card,)
+            replace(request, vllm_version=options.vllm_version or version_for(card)), (card,)
         )
     )
+    return Planned(deployment.metadata.name, request, results)
+
+
+def _model_from_file(options: argparse.Namespace, name: str) -> Model:
+    """The model of ``--config-json``; its weights lie beside the file, as far as we know."""
+    config = _read_json(options.config_json)
+    model = model_from_config(name, config, folder=str(Path(options.config_json).parent))
+    return inherit_parsers(model) if options.model is not None else model
 
 
 def _documents(options: argparse.Namespace) -> Iterator[object]:
@@ -81,7 +85,7 @@ def _documents(options: argparse.Namespace) -> Iterator[object]:
     if options.filename is None:
         if options.model is None and options.config_json is None:
             raise InvalidInput(
-                "input", "missing", "there is nothing to plan",
+                "the model", MISSING, "there is nothing to plan",
                 "give -f FILE, --model or --config-json",
             )  # fmt: skip
         yield {
@@ -99,7 +103,10 @@ def _documents(options: argparse.Namespace) -> Iterator[object]:
         yield _with_spec(document, **overrides)
     if not found:
         raise InvalidInput(
-            options.filename, "no QwenDeployment", "there is nothing to plan", f"write kind: {KIND}"
+            options.filename,
+            Words("without a QwenDeployment"),
+            "there is nothing to plan",
+            f"write kind: {KIND}",
         )
 
 
@@ -154,8 +161,7 @@ def _with_options(request: PlanRequest, options: argparse.Namespace) -> PlanRequ
     return replace(
         request,
         engine=replace(engine, lora=_lora_slots(options)),
-        vllm_version=options.vllm_version,
-        compile_cache=CompileCache(options.compile_cache),
+        compile_cache=options.compile_cache,
     )
 
 
@@ -229,17 +235,15 @@ def _at_least(option: str, value: int, least: int) -> int:
     return value
 
 
-def _is_invalid(result: CardResult) -> bool:
-    return isinstance(result, RefusedCard) and result.refusal.kind is RefusalKind.INVALID
-
-
-def _print(options: argparse.Namespace, results: list[CardResult], prices: Prices | None) -> None:
+def _print(options: argparse.Namespace, every: list[Planned], prices: Prices | None) -> None:
     if options.output == "table":
         from qwen_operator.cli.plan_table import render_table
 
-        print(render_table(results, prices, explain=options.explain))
+        print(render_table(every, prices, explain=options.explain))
         return
-    rows = [row_as_dict(result, prices, explain=options.explain) for result in results]
+    rows = [
+        row for planned in every for row in rows_as_dicts(planned, prices, explain=options.explain)
+    ]
     if options.output == "json":
         print(json.dumps(rows, indent=2))
     else:
@@ -253,10 +257,15 @@ def _read_json(path: str) -> Mapping[str, Any]:
         config = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
         raise InvalidInput(
-            path, f"line {error.lineno}", f"it is not JSON ({error.msg})", "give a config.json"
+            path,
+            Words("unreadable"),
+            f"line {error.lineno} is not JSON ({error.msg})",
+            "give a config.json",
         ) from None
     except (ValueError, RecursionError):
-        raise InvalidInput(path, "no config", "no config.json is so", "give a real one") from None
+        raise InvalidInput(
+            path, Words("unreadable"), "no config.json is so", "give a real one"
+        ) from None
     if not isinstance(config, Mapping):
         raise InvalidInput(path, type(config).__name__, "it holds no object", "give a config.json")
     return config
@@ -272,10 +281,12 @@ def _read_yaml_documents(path: str) -> list[Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "somewhere"
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        raise InvalidInput(path, where, f"it is not YAML ({problem})", "mend that line") from None
+        raise InvalidInput(
+            path, Words("unreadable"), f"{where} is not YAML ({problem})", "mend it"
+        ) from None
     except (ValueError, RecursionError):
         raise InvalidInput(
-            path, "no QwenDeployment", "no QwenDeployment is so", "give a real one"
+            path, Words("unreadable"), "no QwenDeployment is so", "give a real one"
         ) from None
 
 
@@ -285,5 +296,7 @@ def _read_text(path: str) -> str:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise InvalidInput("file", path, reason, "give a file that can be read") from None
+        reason = (getattr(error, "strerror", None) or "it is not text").lower()
+        raise InvalidInput(
+            path, Words("unreadable"), reason, "give a file that can be read"
+        ) from None

@@ -2,105 +2,75 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from qwen_operator.cli.plan_explain import explain_arithmetic
+from qwen_operator.cli.planned import Planned
+from qwen_operator.cli.text import bold, columns, width, wrap
 from qwen_operator.planning.cost import Cost, Prices, plan_cost
-from qwen_operator.planning.result import CardPlan, CardResult
+from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
 from qwen_operator.planning.units import GIB, format_bytes
 from qwen_operator.planning.workload import WORKLOADS
 
-_MAX_WIDTH = 110
 _BAR_CELLS = 48
 _SEGMENTS = (("weights", "█"), ("vLLM", "▓"), ("band", "▒"), ("KV cache", "░"), ("outside", "·"))
 _HEADINGS = (
-    "GPU",
-    "FITS",
-    "WEIGHTS",
-    "VLLM",
-    "BAND",
-    "KV CACHE",
-    "TOKENS",
-    "LONGEST",
-    "AT ONCE",
-    "BATCH",
-)
+    "GPU", "FITS", "WEIGHTS", "VLLM", "±BAND", "KV CACHE", "TOKENS", "LONGEST", "AT ONCE", "BATCH",
+)  # fmt: skip
+_ALIKE = 0.005
+"""Cards whose memory differs by less than this share get one paragraph."""
 
 
-def render_table(results: Sequence[CardResult], prices: Prices | None, *, explain: bool) -> str:
-    """The whole output: a heading, a row a card, bars, reasons, flags."""
-    width = min(_MAX_WIDTH, shutil.get_terminal_size((_MAX_WIDTH, 24)).columns)
-    sections = []
-    for group in _by_request(results):
+def render_table(every: Sequence[Planned], prices: Prices | None, *, explain: bool) -> str:
+    """The whole output: for each QwenDeployment a row a card, bars, reasons, flags."""
+    sections: list[list[str]] = []
+    for planned in every:
         sections += [
-            list(_heading(group)),
-            list(_rows(group)),
-            list(_bars(group)),
-            list(_refusals(group, width)),
-            list(_decisions(group, width)),
-            list(_flags(group, width)),
-            list(_costs(group, prices)) if prices else [],
-            list(_explanations(group)) if explain else [],
+            list(_heading(planned, named=len(every) > 1)),
+            list(_rows(planned)),
+            list(_bars(planned)),
+            list(_refusals(planned)),
+            list(_sentences(planned)),
+            list(_commands(planned)),
+            list(_costs(planned, prices)) if prices else [],
+            list(_explanations(planned)) if explain else [],
         ]
     return "\n\n".join("\n".join(section) for section in sections if section)
 
 
-def _by_request(results: Sequence[CardResult]) -> Iterator[list[CardResult]]:
-    """Consecutive rows of one QwenDeployment; a refused card belongs to the rows around it."""
-    group: list[CardResult] = []
-    name = None
-    for result in results:
-        current = result.request.served_model_name if isinstance(result, CardPlan) else name
-        if group and name is not None and current != name:
-            yield group
-            group = []
-        name = current
-        group.append(result)
-    if group:
-        yield group
+def _heading(planned: Planned, *, named: bool) -> Iterator[str]:
+    request = planned.request
+    name = f"{planned.name}: " if named else ""
+    yield bold(
+        f"{name}{request.model.name}  {request.precision}  context {request.context_length:,}  "
+        f"tensor parallel {request.tensor_parallel_size}  {request.profile}"
+    )
 
 
-def _plans(group: Iterable[CardResult]) -> list[CardPlan]:
-    return [result for result in group if isinstance(result, CardPlan)]
-
-
-def _heading(group: list[CardResult]) -> Iterator[str]:
-    for row in _plans(group)[:1]:
-        request = row.request
-        yield _bold(
-            f"{request.model.name}  {request.precision}  context {request.context_length:,}  "
-            f"tensor parallel {request.tensor_parallel_size}  {request.profile}"
-        )
-        yield f"vLLM {request.vllm_version}, bytes per GPU"
-
-
-def _rows(group: list[CardResult]) -> Iterator[str]:
-    cells = [_HEADINGS, *(_cells(result) for result in group)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for index, row in enumerate(cells):
-        text = "  ".join(
-            cell.ljust(size) if column < 2 else cell.rjust(size)
-            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
-        )
-        yield _bold(text) if index == 0 else text
+def _rows(planned: Planned) -> Iterator[str]:
+    yield from columns([_HEADINGS, *map(_cells, planned.results)], left=2)
+    if not planned.rows:
+        return
+    version = planned.rows[0].request.vllm_version
+    yield f"vLLM {version}; GiB of one card. LONGEST: longest request that fits. AT ONCE:"
+    yield "requests of the full context. BATCH: requests that vLLM works on at a time."
+    if not all(row.budget.measured for row in planned.rows):
+        yield "±BAND is inferred: nobody has measured this vLLM version on this card yet."
 
 
 def _cells(result: CardResult) -> tuple[str, ...]:
-    if not isinstance(result, CardPlan):
-        return (result.card.name, "no", *[""] * (len(_HEADINGS) - 2))
+    name = result.card.name.split(",")[0]
+    if isinstance(result, RefusedCard):
+        return (name, "no", *[""] * (len(_HEADINGS) - 2))
     budget = result.budget
+    sizes = (
+        budget.weights_bytes, budget.non_kv.total, budget.band_bytes, result.kv_cache_bytes,
+    )  # fmt: skip
     return (
-        result.card.name,
+        name,
         "yes" if result.fits else "no",
-        format_bytes(budget.weights_bytes),
-        format_bytes(budget.non_kv.total),
-        f"±{format_bytes(budget.band_bytes)}",
-        format_bytes(result.kv_cache_bytes),
+        *(f"{size / GIB:.2f}" for size in sizes),
         f"{result.kv_cache_tokens:,}",
         f"{result.longest_context_tokens:,}",
         f"{result.max_concurrency:.2f}",
@@ -108,110 +78,138 @@ def _cells(result: CardResult) -> tuple[str, ...]:
     )
 
 
-def _bars(group: list[CardResult]) -> Iterator[str]:
-    plans = _plans(group)
-    names = max((len(row.card.name) for row in plans), default=0)
-    for row in plans:
-        total = format_bytes(row.budget.card_bytes)
-        yield f"{row.card.name.ljust(names)}  {_bar(row)}  {total}"
-    if plans:
-        yield " " * names + "  " + "  ".join(f"{mark} {name}" for name, mark in _SEGMENTS)
+def _bars(planned: Planned) -> Iterator[str]:
+    names = [row.card.name.split(",")[0] for row in planned.rows]
+    room = max(map(len, names), default=0)
+    for name, row in zip(names, planned.rows, strict=True):
+        yield f"{name.ljust(room)}  |{_bar(row)}|  {format_bytes(row.budget.card_bytes)}"
+    if planned.rows:
+        yield " " * room + "  " + "  ".join(f"{mark} {name}" for name, mark in _SEGMENTS)
 
 
 def _bar(row: CardPlan) -> str:
     budget = row.budget
+    weights_and_vllm = budget.weights_bytes + budget.non_kv.total
     parts = (
         budget.weights_bytes,
         budget.non_kv.total,
-        budget.requested_bytes - budget.weights_bytes - budget.non_kv.total - row.kv_cache_bytes,
+        budget.requested_bytes - weights_and_vllm - row.kv_cache_bytes,
         row.kv_cache_bytes,
         budget.card_bytes,
     )
-    cells, bar = 0, ""
-    filled = 0
+    bar, filled = "", 0
     for size, (_, mark) in zip(parts, _SEGMENTS, strict=True):
         filled = min(budget.card_bytes, filled + max(0, size))
-        upto = round(filled / budget.card_bytes * _BAR_CELLS)
-        bar += mark * (upto - cells)
-        cells = max(cells, upto)
-    return f"|{bar}|"
+        bar += mark * (round(filled / budget.card_bytes * _BAR_CELLS) - len(bar))
+    return bar
 
 
-def _refusals(group: list[CardResult], width: int) -> Iterator[str]:
-    for result in group:
-        if isinstance(result, CardPlan) and result.fits:
+def _refusals(planned: Planned) -> Iterator[str]:
+    refused = [r for r in planned.results if not (isinstance(r, CardPlan) and r.fits)]
+    for alike in _alike(refused):
+        first = alike[0]
+        reason = first.reason if isinstance(first, CardPlan) else first.refusal.sentence
+        yield from wrap(f"{_names(alike)} cannot serve it: {reason}.")
+        if not isinstance(first, CardPlan):
             continue
-        reason = result.reason if isinstance(result, CardPlan) else result.refusal.sentence
-        yield from _wrap(f"{result.card.name} does not fit: {reason}.", width)
-        if isinstance(result, CardPlan) and result.alternatives:
+        if first.alternatives:
             yield "  What would fit there:"
-            for alternative in result.alternatives:
-                yield from _wrap(f"  - {alternative.sentence}", width)
+            for alternative in first.alternatives:
+                yield from wrap(f"  - {alternative.sentence}")
+        elif first.request.engine.kv_cache_bytes is None:
+            yield "  Neither smaller weights nor 8 such cards would serve it."
 
 
-def _decisions(group: list[CardResult], width: int) -> Iterator[str]:
+def _alike(results: Iterable[CardResult]) -> Iterator[list[CardResult]]:
+    """Consecutive cards of almost the same memory and the same kind of answer."""
+    group: list[CardResult] = []
+    for result in results:
+        if group and not _same(group[0], result):
+            yield group
+            group = []
+        group.append(result)
+    if group:
+        yield group
+
+
+def _same(one: CardResult, other: CardResult) -> bool:
+    difference = abs(one.card.memory_bytes - other.card.memory_bytes)
+    return (
+        type(one) is type(other)
+        and difference < _ALIKE * one.card.memory_bytes
+        and one.card.compute_capability == other.card.compute_capability
+    )
+
+
+def _sentences(planned: Planned) -> Iterator[str]:
     """Sentences that hold for all rows once, the others with the names of their cards."""
-    plans = _plans(group)
+    rows = planned.fitting
     for kind in ("decisions", "warnings"):
-        sentences: dict[str, list[str]] = {}
-        for row in plans:
+        names: dict[str, list[str]] = {}
+        for row in rows:
             for sentence in getattr(row, kind):
-                sentences.setdefault(sentence, []).append(row.card.name)
-        if not sentences:
-            continue
-        yield _bold(kind.capitalize())
-        for sentence, names in sentences.items():
-            where = "" if len(names) == len(plans) else f" [{', '.join(names)}]"
-            yield from _wrap(f"- {sentence}{where}", width)
+                general = sentence.replace(row.card.name, "this card")
+                names.setdefault(general, []).append(row.card.name)
+        if names:
+            yield bold(kind.capitalize())
+        for sentence, cards in names.items():
+            where = "" if len(cards) == len(rows) else f" [{', '.join(cards)}]"
+            yield from wrap(f"- {sentence}{where}")
 
 
-def _flags(group: list[CardResult], width: int) -> Iterator[str]:
-    fitting = [row for row in _plans(group) if row.fits]
-    by_command: dict[str, list[str]] = {}
-    for row in fitting:
-        by_command.setdefault(_command(row, width), []).append(row.card.name)
-    for command, names in by_command.items():
-        yield _bold(f"On {', '.join(names)}")
-        yield command
-    for row in fitting[:1]:
-        host = row.host
-        yield (
-            f"Each replica: {row.request.tensor_parallel_size} GPU, {host.cpu_cores} CPU cores, "
-            f"{host.memory_bytes // GIB} GiB memory of which {host.shared_memory_bytes // GIB} GiB "
-            "shared memory"
+def _commands(planned: Planned) -> Iterator[str]:
+    for alike in _alike(planned.fitting):
+        # The smallest of almost equal cards; its flags hold for all of them.
+        smallest = min(alike, key=lambda row: row.card.memory_bytes)
+        yield bold(f"On {_names(alike)}")
+        if isinstance(smallest, CardPlan):
+            yield from _command(smallest)
+    for row in planned.fitting[:1]:
+        host, count = row.host, row.request.tensor_parallel_size
+        cards = "" if row.card.is_cpu else f"{count} card{'s' if count > 1 else ''}, "
+        yield from wrap(
+            f"Each replica: {cards}{host.cpu_cores} CPU cores, {host.memory_bytes // GIB} GiB of "
+            f"memory, {host.shared_memory_bytes // GIB} GiB of it shared memory"
         )
 
 
-def _command(row: CardPlan, width: int) -> str:
-    words: list[str] = [*(f"{name}={value}" for name, value in row.env)]
-    words += ["vllm", "serve", row.model_repository]
-    pairs: list[str] = []
-    for argument in row.args:
-        if argument.startswith("--") or not pairs:
-            pairs.append(shlex.quote(argument))
-        else:
-            pairs[-1] += " " + shlex.quote(argument)
-    lines, line = [], " ".join(words)
-    for pair in pairs:
-        if len(line) + len(pair) + 3 > width:
+def _command(row: CardPlan) -> Iterator[str]:
+    """Environment a line each, then the flags, ready to be pasted into a shell."""
+    words = [shlex.quote(f"{name}={value}") for name, value in row.env]
+    lines = [*words, f"vllm serve {shlex.quote(row.model_repository)}"]
+    line = "   "
+    for pair in _pairs(row.args):
+        if len(line) + len(pair) + 3 > width() and line.strip():
             lines.append(line)
-            line = "    " + pair
-        else:
-            line += " " + pair
-    return " \\\n".join([*lines, line])
+            line = "   "
+        line += f" {pair}"
+    yield from (f"{each} \\" for each in lines)
+    yield line
 
 
-def _costs(group: list[CardResult], prices: Prices) -> Iterator[str]:
-    yield _bold("Cost (estimated speed, a full batch of typical requests)")
-    for row in _plans(group):
-        typical = WORKLOADS[row.request.profile].typical_request_tokens
-        cost = plan_cost(row, prices, typical) if row.fits else None
-        yield f"  {row.card.name}: {_cost_words(cost)}"
+def _pairs(args: Iterable[str]) -> Iterator[str]:
+    """Flags with their values, quoted for a shell."""
+    pair = ""
+    for argument in args:
+        if argument.startswith("--") and pair:
+            yield pair
+            pair = ""
+        pair += (" " if pair else "") + shlex.quote(argument)
+    if pair:
+        yield pair
+
+
+def _costs(planned: Planned, prices: Prices) -> Iterator[str]:
+    yield bold("Cost (estimated speed, a full batch of typical requests)")
+    typical = WORKLOADS[planned.request.profile].typical_request_tokens
+    for row in planned.fitting:
+        cost = plan_cost(row, prices, typical)
+        yield from wrap(f"  {row.card.name}: {_cost_words(cost)}")
 
 
 def _cost_words(cost: Cost | None) -> str:
     if cost is None:
-        return "no price or no fit; give --gpu-price or --electricity-price"
+        return "its price is not known; give --gpu-price or --electricity-price"
     words = (
         f"{cost.hourly:.2f} an hour, about {cost.tokens_per_second:,.0f} tokens/s with "
         f"{cost.running_requests} requests, {cost.million_tokens:.2f} a million output tokens"
@@ -224,18 +222,11 @@ def _cost_words(cost: Cost | None) -> str:
     return words
 
 
-def _explanations(group: list[CardResult]) -> Iterator[str]:
-    for row in _plans(group):
-        yield _bold(f"{row.card.name}, step by step")
+def _explanations(planned: Planned) -> Iterator[str]:
+    for row in planned.rows:
+        yield bold(f"{row.card.name}, step by step")
         yield from (f"  {line}" for line in explain_arithmetic(row))
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    indent = " " * (len(text) - len(text.lstrip())) + "  "
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False)
-
-
-def _bold(text: str) -> str:
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
-        return f"\x1b[1m{text}\x1b[0m"
-    return text
+def _names(results: Iterable[CardResult]) -> str:
+    return ", ".join(result.card.name for result in results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.planning.request import PlanRequest
@@ -11,34 +12,111 @@ from qwen_operator.planning.result import Alternative, CardPlan
 from qwen_operator.planning.row import plan_row
 from qwen_operator.planning.tensor_parallel import MAX_TENSOR_PARALLEL_SIZE
 from qwen_operator.planning.units import format_bytes
+from qwen_operator.planning.workload import WORKLOADS
 
-_ROUND_TOKENS = 1024
+_ROUND_TOKENS = 256
+_MOST_SHOWN = 4
 _SMALLER_PRECISIONS = (Precision.FP8, Precision.MIXED, Precision.INT8, Precision.INT4)
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A changed request, what was changed as fields of the spec, and in words."""
+    """A changed request: the fields of the spec that changed, in words and as an option."""
 
     request: PlanRequest
     changes: dict[str, str | int]
-    words: str
+    words: tuple[str, ...]
 
 
 def nearest_alternatives(row: CardPlan) -> tuple[Alternative, ...]:
-    """One-change requests that fit this card; two changes where only less context would do.
+    """The longest context as it is, then up to four requests that keep the context.
 
-    Ordered as a user would try them: less context, fewer requests, a smaller KV cache, smaller
-    weights, more GPUs.
+    Ordered by the number of GPUs, then by the number of changes. Only needful changes are shown:
+    none that a shown alternative does without. Empty where eight such cards cannot serve it.
     """
     if row.fits or row.request.engine.kv_cache_bytes is not None:
         return ()
-    unchanged = _Candidate(row.request, {}, "")
-    shorter = _fitting(row, _shorter_context(row))
-    single = _fitting(row, _single_changes(unchanged, row))
-    if single:
-        return (*shorter, *single)
-    return (*shorter, *_fitting(row, _double_changes(unchanged, row)))
+    shorter = [_fitting(row, candidate) for candidate in _shorter_context(row)]
+    return (*(each for each in shorter if each), *_needful(row))
+
+
+def _needful(row: CardPlan) -> list[Alternative]:
+    shown: list[Alternative] = []
+    for size in _gpu_counts(row):
+        # On more GPUs only what fits there and fewer GPUs could not do at all.
+        if len(shown) >= _MOST_SHOWN or (shown and size > 2 * row.request.tensor_parallel_size):
+            break
+        for candidate in sorted(_changes(row, size), key=lambda each: len(each.changes)):
+            superfluous = any(each.changes.items() <= candidate.changes.items() for each in shown)
+            if superfluous or len(shown) >= _MOST_SHOWN:
+                continue
+            if (alternative := _fitting(row, candidate)) is not None:
+                shown.append(alternative)
+    return shown
+
+
+def _gpu_counts(row: CardPlan) -> Iterator[int]:
+    size = row.request.tensor_parallel_size
+    yield size
+    while (size := 2 * size) <= MAX_TENSOR_PARALLEL_SIZE and not row.card.is_cpu:
+        yield size
+
+
+def _changes(row: CardPlan, size: int) -> Iterator[_Candidate]:
+    """Every combination of batch, vision, cache and precision on this many GPUs."""
+    base = _Candidate(row.request, {}, ())
+    if size != row.request.tensor_parallel_size:
+        base = _Candidate(
+            replace(row.request, tensor_parallel_size=size),
+            {"tensorParallelSize": size},
+            (f"{size} such cards",),
+        )
+    for candidate in (base, *_smaller_batch(base, row)):
+        for with_vision in (candidate, *_without_vision(candidate)):
+            for with_precision, fp8 in product(_precisions(with_vision), (False, True)):
+                changed = _with_fp8_cache(with_precision, row) if fp8 else with_precision
+                if changed is not None and changed.changes:
+                    yield changed
+
+
+def _precisions(base: _Candidate) -> Iterator[_Candidate]:
+    yield base
+    for precision in _SMALLER_PRECISIONS:
+        if precision is not base.request.precision:
+            request = replace(base.request, precision=precision)
+            yield _changed(base, request, "precision", str(precision), f"precision {precision}")
+
+
+def _with_fp8_cache(base: _Candidate, row: CardPlan) -> _Candidate | None:
+    engine = base.request.engine
+    mixed = base.request.precision is Precision.MIXED
+    if engine.kv_cache_dtype is not KvCacheDtype.AUTO or row.card.is_cpu or mixed:
+        return None
+    request = replace(base.request, engine=replace(engine, kv_cache_dtype=KvCacheDtype.FP8))
+    return _changed(base, request, "engine.kvCacheDtype", "fp8", "KV cache in FP8")
+
+
+def _smaller_batch(base: _Candidate, row: CardPlan) -> Iterator[_Candidate]:
+    """The largest usual batch below what was asked for that fits, the pool's blocks at most."""
+    wished = base.request.engine.max_num_seqs
+    if wished is None:
+        return
+    usual = [size for size in WORKLOADS[base.request.profile].max_num_seqs if size < wished]
+    for size in usual:
+        request = replace(base.request, engine=replace(base.request.engine, max_num_seqs=size))
+        result = plan_row(request, row.card)
+        if isinstance(result, CardPlan) and result.fits:
+            words = f"at most {size} requests at a time"
+            yield _changed(base, request, "engine.maxNumSeqs", size, words)
+            return
+
+
+def _without_vision(base: _Candidate) -> Iterator[_Candidate]:
+    engine = base.request.engine
+    if base.request.model.geometry.vision is None or engine.language_model_only:
+        return
+    request = replace(base.request, engine=replace(engine, language_model_only=True))
+    yield _changed(base, request, "engine.languageModelOnly", "true", "no vision tower")
 
 
 def _shorter_context(row: CardPlan) -> Iterator[_Candidate]:
@@ -46,79 +124,27 @@ def _shorter_context(row: CardPlan) -> Iterator[_Candidate]:
     tokens = longest - longest % _ROUND_TOKENS if longest >= _ROUND_TOKENS else longest
     if 0 < tokens < row.request.context_length:
         request = replace(row.request, context_length=tokens)
-        yield _Candidate(request, {"contextLength": tokens}, f"context {tokens:,}")
-
-
-def _single_changes(base: _Candidate, row: CardPlan) -> Iterator[_Candidate]:
-    yield from _fewer_requests(base, row)
-    yield from _fp8_cache(base, row)
-    for precision in _SMALLER_PRECISIONS:
-        if precision is not base.request.precision:
-            yield _with_precision(base, precision)
-    yield from _more_gpus(base, row)
-
-
-def _double_changes(base: _Candidate, row: CardPlan) -> Iterator[_Candidate]:
-    for precision in (Precision.INT4, Precision.FP8):
-        changed = _with_precision(base, precision)
-        yield from _fp8_cache(changed, row)
-        yield from _more_gpus(changed, row)
-
-
-def _fewer_requests(base: _Candidate, row: CardPlan) -> Iterator[_Candidate]:
-    """For a hybrid model, whose every request needs a block for its state."""
-    wished, blocks = base.request.engine.max_num_seqs, row.layout.blocks(row.kv_cache_bytes)
-    if wished is None or not 0 < blocks < wished or not row.layout.state_blocks_per_request:
-        return
-    engine = replace(base.request.engine, max_num_seqs=blocks)
-    yield _changed(
-        base, replace(base.request, engine=engine), "engine.maxNumSeqs", blocks,
-        f"at most {blocks} requests at a time",
-    )  # fmt: skip
-
-
-def _with_precision(base: _Candidate, precision: Precision) -> _Candidate:
-    request = replace(base.request, precision=precision)
-    return _changed(base, request, "precision", str(precision), f"precision {precision}")
-
-
-def _fp8_cache(base: _Candidate, row: CardPlan) -> Iterator[_Candidate]:
-    engine = base.request.engine
-    if engine.kv_cache_dtype is KvCacheDtype.AUTO and not row.card.is_cpu:
-        request = replace(base.request, engine=replace(engine, kv_cache_dtype=KvCacheDtype.FP8))
-        yield _changed(base, request, "engine.kvCacheDtype", "fp8", "KV cache in FP8")
-
-
-def _more_gpus(base: _Candidate, row: CardPlan) -> Iterator[_Candidate]:
-    """The smallest power of two times the GPUs that fits."""
-    size = 2 * base.request.tensor_parallel_size
-    while size <= MAX_TENSOR_PARALLEL_SIZE and not row.card.is_cpu:
-        request = replace(base.request, tensor_parallel_size=size)
-        if (result := plan_row(request, row.card)) and isinstance(result, CardPlan) and result.fits:
-            yield _changed(base, request, "tensorParallelSize", size, f"{size} such cards")
-            return
-        size *= 2
+        yield _Candidate(request, {"contextLength": tokens}, (f"context {tokens:,}",))
 
 
 def _changed(
     base: _Candidate, request: PlanRequest, field: str, value: str | int, words: str
 ) -> _Candidate:
-    joined = f"{base.words} with {words}" if base.words else words
-    return _Candidate(request, {**base.changes, field: value}, joined)
+    return _Candidate(request, {**base.changes, field: value}, (*base.words, words))
 
 
-def _fitting(row: CardPlan, candidates: Iterator[_Candidate]) -> tuple[Alternative, ...]:
-    return tuple(
-        Alternative(
-            changes=candidate.changes,
-            sentence=(
-                f"{candidate.words}: {format_bytes(result.kv_cache_bytes)} of KV cache, "
-                f"{result.kv_cache_tokens:,} tokens, {result.max_concurrency:.2f} requests of "
-                f"{result.shape.max_model_len:,} tokens at once"
-            ),
-            kv_cache_tokens=result.kv_cache_tokens,
-            max_concurrency=result.max_concurrency,
-        )
-        for candidate in candidates
-        if isinstance(result := plan_row(candidate.request, row.card), CardPlan) and result.fits
+def _fitting(row: CardPlan, candidate: _Candidate) -> Alternative | None:
+    result = plan_row(candidate.request, row.card)
+    if not isinstance(result, CardPlan) or not result.fits:
+        return None
+    each = " a card" if candidate.request.tensor_parallel_size > 1 else ""
+    return Alternative(
+        changes=candidate.changes,
+        sentence=(
+            f"{', '.join(candidate.words)}: {format_bytes(result.kv_cache_bytes)} of KV "
+            f"cache{each}, {result.kv_cache_tokens:,} tokens, {result.max_concurrency:.2f} "
+            f"requests of {result.shape.max_model_len:,} at once"
+        ),
+        kv_cache_tokens=result.kv_cache_tokens,
+        max_concurrency=result.max_concurrency,
     )

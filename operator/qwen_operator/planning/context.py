@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qwen_operator.catalog.geometry import VISION_MODEL_TYPES, Geometry
 from qwen_operator.catalog.models import Model
-from qwen_operator.planning.refusal import Refusal, invalid
+from qwen_operator.planning.refusal import Refusal
 
 _FACTOR_STEP = 0.5
 
@@ -37,12 +37,10 @@ def choose_context(model: Model, context_length: int) -> ContextChoice | Refusal
             max_position_embeddings=geometry.max_position_embeddings,
             longest_tokens=limit,
             args=(),
-            decisions=(
-                f"Context: {context_length:,} tokens, within the model's native {native:,}.",
-            ),
+            decisions=(_explain_native(model, context_length, native),),
         )
     if context_length > limit:
-        return invalid(
+        return Refusal(
             f"contextLength is {context_length}, but {model.name} takes at most {limit} tokens"
             f"{' with YaRN' if limit > native else ''}; set contextLength to {limit} or less"
         )
@@ -57,6 +55,16 @@ def choose_context(model: Model, context_length: int) -> ContextChoice | Refusal
             f"Context: {context_length:,} tokens by YaRN with factor {factor:g} over the native "
             f"{base:,}, which costs a little quality on short prompts.",
         ),
+    )
+
+
+def _explain_native(model: Model, context_length: int, positions: int) -> str:
+    native = model.native_context_length
+    if context_length <= native:
+        return f"Context: {context_length:,} tokens, within the model's native {native:,}."
+    return (
+        f"Context: {context_length:,} tokens, within the model's {positions:,} positions (native "
+        f"{native:,}, and room for the answer)."
     )
 
 

@@ -74,6 +74,9 @@ def build_engine_args(
         args += ["--kv-offloading-backend", "native"]
     if settings.language_model_only:
         args += ["--language-model-only"]
+    elif request.model.geometry.vision is not None:
+        # The vision tower whole on every GPU, as it is counted; divided it wants divisible heads.
+        args += ["--mm-encoder-tp-mode", "data"]
     if (lora := engine.lora) is not None:
         args += ["--enable-lora", "--max-loras", str(lora.max_loras)]
         args += ["--max-lora-rank", str(lora.max_rank)]

@@ -59,9 +59,9 @@ def card_of(accelerator: Accelerator) -> Card:
     return replace(card, reserved_bytes=accelerator.reserved_memory_mib * _MIB)
 
 
-def version_for(card: Card, version: str) -> str:
+def version_for(card: Card) -> str:
     """The vLLM version a card runs: the CPU build has a pin of its own."""
-    return CPU_VLLM_VERSION if card.is_cpu and version == GPU_VLLM_VERSION else version
+    return CPU_VLLM_VERSION if card.is_cpu else GPU_VLLM_VERSION
 
 
 def _engine_choices(engine: Engine) -> EngineChoices:

@@ -87,7 +87,7 @@ def kv_cache_layout(
     ``block_tokens`` is the smallest block the attention kernel takes.
     """
     attention = geometry.attention
-    kv_heads = max(1, attention.kv_heads // tensor_parallel_size)
+    kv_heads = attention.kv_heads_per_gpu(tensor_parallel_size)
     token_bits = 2 * attention.head_dim * _ELEMENT_BITS[dtype]
     if dtype.name.endswith("PER_TOKEN_HEAD"):
         token_bits += 8 * _SCALE_BYTES_PER_TOKEN_HEAD

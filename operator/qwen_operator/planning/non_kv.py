@@ -207,7 +207,7 @@ def _flashinfer_workspace(shape: EngineShape) -> int:
 
 
 def _lora_slots(shape: EngineShape) -> int:
-    """Two factors for each projection, embedding and lm_head, in every slot.
+    """Two factors for each projection of a dense model, embedding and lm_head, in every slot.
 
     The factor on the inputs of a projection is not divided over GPUs.
     """
@@ -215,9 +215,9 @@ def _lora_slots(shape: EngineShape) -> int:
         return 0
     geometry, tp = shape.geometry, shape.tensor_parallel_size
     attention, hidden, ffn = geometry.attention, geometry.hidden_size, geometry.intermediate_size
-    queries = attention.heads * attention.head_dim
-    keys_values = 2 * attention.kv_heads * attention.head_dim
-    per_attention = 3 * hidden + queries // tp + (queries + keys_values) // tp + hidden
+    queries = attention.heads // tp * attention.head_dim
+    keys_values = 2 * attention.kv_heads_per_gpu(tp) * attention.head_dim
+    per_attention = 3 * hidden + queries + queries + keys_values + hidden
     per_ffn = 2 * hidden + ffn // tp + 2 * ffn // tp + hidden
     per_rank = (
         geometry.full_attention_layers * per_attention

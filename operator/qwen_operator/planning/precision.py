@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.catalog.cards import Card, ComputeCapability
 from qwen_operator.catalog.checkpoints import Checkpoint, CheckpointFormat, WeightPart
+from qwen_operator.catalog.geometry import Geometry
 from qwen_operator.catalog.models import Model
-from qwen_operator.planning.refusal import Refusal, invalid
+from qwen_operator.planning.refusal import Refusal
 from qwen_operator.planning.weights import (
     SIXTEEN_BIT,
     WeightFormat,
@@ -36,8 +37,6 @@ _STORAGE = {
 }
 _MACHETE = {WeightFormat.INT8, WeightFormat.INT4, WeightFormat.INT4_ZERO_POINT}
 """Formats that the Machete kernels take from Hopper on; before, Marlin does."""
-ATTENTION_PATTERNS = ("re:.*self_attn.*", "re:.*linear_attn.*")
-"""Modules that mixed precision leaves in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ def choose_weights(
     sixteen_bit = model.checkpoints.get(Precision.BF16)
     if sixteen_bit is None:
         only = ", ".join(sorted(model.checkpoints))
-        return invalid(
+        return Refusal(
             f"precision is {precision}, but the weights of {model.name} are {only}; "
             f"set precision to {only}, or name the 16-bit model"
         )
@@ -124,11 +123,17 @@ def _online_args(checkpoint: Checkpoint, *, mixed: bool) -> tuple[str, ...]:
     config: dict[str, object] = {"linear": "fp8_per_tensor"}
     if checkpoint.geometry.experts is not None:
         config["moe"] = "fp8_per_tensor"
-    if mixed:
-        config["ignore"] = list(
-            ATTENTION_PATTERNS if checkpoint.geometry.is_hybrid else ATTENTION_PATTERNS[:1]
-        )
+    if ignored := _sixteen_bit_patterns(checkpoint.geometry, mixed=mixed):
+        config["ignore"] = ignored
     return ("--quantization", "online", "--quantization-config", json.dumps(config))
+
+
+def _sixteen_bit_patterns(geometry: Geometry, *, mixed: bool) -> list[str]:
+    """Modules that a conversion while loading leaves in 16 bits."""
+    attention = ["re:.*self_attn.*"] if mixed else []
+    linear = ["re:.*linear_attn.*"] if mixed and geometry.is_hybrid else []
+    vision = ["re:.*visual.*"] if geometry.vision is not None else []
+    return attention + linear + vision
 
 
 def _check_card(precision: Precision, card: Card) -> Refusal | None:
@@ -136,13 +141,13 @@ def _check_card(precision: Precision, card: Card) -> Refusal | None:
     if capability is None:
         if precision in {Precision.BF16, Precision.FP16}:
             return None
-        return invalid(
+        return Refusal(
             f"precision is {precision}, but {card.name} runs only bf16 and fp16; "
             "set precision to bf16"
         )
     if capability >= _AMPERE:
         return None
-    return invalid(
+    return Refusal(
         f"gpu is {card.name} with compute capability {capability[0]}.{capability[1]}, but "
         "bfloat16 and the Marlin kernels need 8.0 or newer; use an Ampere card or newer"
     )
@@ -150,7 +155,7 @@ def _check_card(precision: Precision, card: Card) -> Refusal | None:
 
 def _check_kv_cache_dtype(dtype: KvCacheDtype, model_dtype: str, card: Card) -> Refusal | None:
     if dtype in {KvCacheDtype.BFLOAT16, KvCacheDtype.FLOAT16} and dtype != model_dtype:
-        return invalid(
+        return Refusal(
             f"kvCacheDtype is {dtype}, but the model computes in {model_dtype}; "
             "set kvCacheDtype to auto, or to fp8 to halve the cache"
         )
@@ -159,13 +164,13 @@ def _check_kv_cache_dtype(dtype: KvCacheDtype, model_dtype: str, card: Card) -> 
         KvCacheDtype.BFLOAT16,
         KvCacheDtype.FLOAT16,
     }:
-        return invalid(
+        return Refusal(
             f"kvCacheDtype is {dtype}, but vLLM's CPU build keeps the cache in 16 bits; "
             "set kvCacheDtype to auto"
         )
     capability = card.compute_capability
     if dtype is KvCacheDtype.FP8_PER_TOKEN_HEAD and capability is not None and capability < _ADA:
-        return invalid(
+        return Refusal(
             f"kvCacheDtype is {dtype}, but Triton attention reads FP8 only from compute capability "
             f"8.9 on and {card.name} has {capability[0]}.{capability[1]}; set kvCacheDtype to "
             "int8_per_token_head, or to fp8"
@@ -176,7 +181,7 @@ def _check_kv_cache_dtype(dtype: KvCacheDtype, model_dtype: str, card: Card) -> 
 def _check_kv_cache_of_checkpoint(checkpoint: Checkpoint, dtype: KvCacheDtype) -> Refusal | None:
     if dtype is not KvCacheDtype.FP8_E5M2 or checkpoint.format.precision is not Precision.FP8:
         return None
-    return invalid(
+    return Refusal(
         f"kvCacheDtype is {dtype}, but vLLM refuses it with an FP8 checkpoint; "
         "set kvCacheDtype to fp8"
     )
@@ -184,10 +189,10 @@ def _check_kv_cache_of_checkpoint(checkpoint: Checkpoint, dtype: KvCacheDtype) -
 
 def _refuse_unpublished(model: Model, precision: Precision) -> Refusal:
     there = ", ".join(sorted({*model.checkpoints, Precision.FP8, Precision.MIXED}))
-    return invalid(
-        f"precision is {precision}, but Qwen publishes no {precision} weights of {model.name} and "
-        f"vLLM cannot convert to {precision} while loading; use {there}, or quantise the weights "
-        "once and plan them with --config-json"
+    return Refusal(
+        f"precision is {precision}, but there are no {precision} weights of {model.name} and vLLM "
+        f"cannot convert to {precision} while loading; use {there}, or quantise the weights once "
+        "and plan the quantised config.json"
     )
 
 

@@ -41,6 +41,11 @@ class Budget:
         return max(0, promised - self.card_bytes)
 
     @property
+    def kv_cache_bytes_safe(self) -> int:
+        """The low end of the band, less what is overcommitted; negative when nothing is left."""
+        return self.kv_cache_bytes_expected - self.band_bytes - self.overcommitted_bytes
+
+    @property
     def admissible_utilization(self) -> float:
         """Share of the card that is really there to use; vLLM checks it against free memory."""
         return max(0, self.requested_bytes - self.overcommitted_bytes) / self.card_bytes
@@ -89,6 +94,7 @@ class RefusedCard:
     """A card that no budget can be made for, and why."""
 
     card: Card
+    request: PlanRequest
     refusal: Refusal
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qwen_operator.catalog.cards import Card
 from qwen_operator.catalog.checkpoints import WeightPart
 from qwen_operator.catalog.geometry import Geometry
-from qwen_operator.planning.refusal import Refusal, invalid
+from qwen_operator.planning.refusal import Refusal
 from qwen_operator.planning.weights import WeightFormat, WeightScheme
 
 MAX_TENSOR_PARALLEL_SIZE = 8
@@ -49,7 +49,7 @@ def check_parallelism(
             for size in range(1, MAX_TENSOR_PARALLEL_SIZE + 1)
             if not any(_obstacles(geometry, scheme, size))
         ]
-        return invalid(
+        return Refusal(
             f"tensorParallelSize is {tensor_parallel_size}, but {reason}; "
             f"use {' or '.join(map(str, sizes))}"
         )

@@ -63,7 +63,7 @@ def weight_tensors(geometry: Geometry, tensor_parallel_size: int) -> Iterator[We
     tp, hidden = tensor_parallel_size, geometry.hidden_size
     attention, full = geometry.attention, geometry.full_attention_layers
     heads = attention.heads // tp
-    kv_heads = max(1, attention.kv_heads // tp)
+    kv_heads = attention.kv_heads_per_gpu(tp)
     queries = heads * attention.head_dim
     qkv = queries * (2 if attention.output_gate else 1) + 2 * kv_heads * attention.head_dim
     yield WeightTensor(WeightPart.ATTENTION, qkv, hidden, full)
