@@ -3,7 +3,7 @@
 UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
-.PHONY: help test lint types layers unit crd calibrate accuracy claims plan-speed
+.PHONY: help test lint types layers unit crd calibrate accuracy claims models plan-speed crd-is-current
 
 help:  ## Show this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,6 @@ layers:  ## import-linter: the architecture holds
 crd:  ## Write crds/ from the API models
 	$(RUN) python -m qwen_operator.api.crd > crds/qwen-operator.io_qwendeployments.yaml
 
-.PHONY: crd-is-current
 crd-is-current:
 	$(RUN) python -m qwen_operator.api.crd | diff -u crds/qwen-operator.io_qwendeployments.yaml - \
 	  || { echo "crds/ is not what the API models say; run: make crd"; exit 1; }
@@ -39,6 +38,9 @@ accuracy:  ## Predicted against measured, beside other planners: docs/accuracy.m
 
 claims:  ## Two published claims, judged by the plan: docs/claims.md
 	$(RUN) python -m benchmarks.planner.claims
+
+models:  ## What usual models need: docs/models.md
+	$(RUN) python -m benchmarks.planner.models_page
 
 plan-speed:  ## Time of a plan and of the command
 	$(RUN) python -m benchmarks.planner.speed

@@ -63,7 +63,7 @@ class Prediction:
     def judged_right(self) -> bool | None:
         """Whether ``fits`` agrees with vLLM; None where the truth lies inside the band."""
         need = self.row.layout.bytes_for_request(self.row.shape.max_model_len) / GIB
-        if abs(need - self.measured_gib) <= 2 * self.row.budget.band_bytes / GIB:
+        if abs(need - self.measured_gib) <= self.row.budget.band_bytes / GIB:
             return None
         return self.row.fits == (self.measurement.refused is None)
 

@@ -117,9 +117,9 @@ The guides mean attention in 16 bits, feed-forward layers in 8 bits and an FP8 K
 not.** One request of 262,144 tokens needs 18.00 GiB of FP8 KV cache alone (73,728 bytes a token),
 36 GiB in 16 bits; with 5.1 GiB of weights that is 23.1 GiB before vLLM has allocated anything, and
 an RTX 4090 shows 23.52 GiB. INT8 instead of FP8 feed-forward layers weighs the same. What does
-serve 262,144 tokens: two cards of any kind, or one 4090 with 4-bit weights, an FP8 cache, four
-requests at a time and a utilisation of 0.97, which is all that the card can safely give. vLLM
-itself agrees: it refused the mixed model at 0.92 of such a card and started the 4-bit one at 0.97.
+serve 262,144 tokens: two cards of any kind with an FP8 cache, or one 4090 with 4-bit weights, an
+FP8 cache, four requests at a time and all of the card that load safely leaves (a utilisation of
+about 0.947; the plan cuts 0.97 down to it).
 
 {small}
 

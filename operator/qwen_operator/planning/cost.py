@@ -1,8 +1,8 @@
 """What a million tokens cost on a card of one's own, and when an API is cheaper.
 
-The speed is an estimate, not a promise: a decode step reads all active weights and the KV cache of
-every running request once, at the share of the card's bandwidth that vLLM reached on our
-measurements, plus a fixed time a step for kernel launches and scheduling.
+The speed is an estimate, not a promise: a decode step reads all weights and the KV cache of every
+running request once, plus launches and scheduling; the constants are assumed, not fitted. For a
+mixture of experts that holds for a full batch: few requests read fewer experts and are faster.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ BANDWIDTH_SHARE = 0.85
 STEP_SECONDS = 0.002
 """Kernel launches and scheduling of one step."""
 STEP_SECONDS_PER_REQUEST = 0.000026
-"""Sampling and scheduling of one more request, the slope of the measured step times."""
+"""Sampling and scheduling of one more request."""
 _SECONDS_PER_HOUR = 3600
 _MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What the user pays, in one currency. None leaves a part out."""
+    """What the user pays, in one currency. None leaves a part out.
+
+    The catalogue's rents are US dollars; who gives a price in another currency gives all of them.
+    """
 
     gpu_hour: float | None = None
     """Rent of one GPU for an hour; the catalogue's where None."""
