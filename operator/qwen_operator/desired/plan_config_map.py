@@ -1,0 +1,109 @@
+"""The plan rows as the launcher reads them.
+
+The ConfigMap is immutable and named by the hash of its content, and the pod template names it:
+another content is another rollout. So it holds what the launcher acts on and nothing else. What
+the plan expects (weights, non-KV bytes, bands) and its sentences stay with the operator, which
+sets the launcher's measurements beside them: a later operator may know better without a restart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from qwen_operator import naming
+from qwen_operator.api.v1alpha1 import Source
+from qwen_operator.desired.metadata import Object, build_object
+from qwen_operator.desired.wanted import Wanted
+from qwen_operator.planning.result import CardPlan
+
+_HASH_DIGITS = 10
+
+
+def build_plan_config_map(wanted: Wanted) -> Object | None:
+    """One key a card, and an index that tells the launcher which is whose."""
+    if not wanted.rows:
+        return None
+    data = _build_data(wanted)
+    name = naming.plan_name(wanted.name, content_hash(data))
+    return build_object(wanted, "v1", "ConfigMap", name) | {"immutable": True, "data": data}
+
+
+def plan_config_map_name(wanted: Wanted) -> str:
+    """The name that the pod template refers to."""
+    return naming.plan_name(wanted.name, content_hash(_build_data(wanted)))
+
+
+def rows_of(config_map: Mapping[str, Any]) -> tuple[Object, ...]:
+    """The rows in a plan ConfigMap, by name of the card; () when it holds none that we know."""
+    try:
+        data = config_map["data"]
+        index = json.loads(data[naming.PLAN_INDEX_KEY])
+        return tuple(json.loads(data[card["file"]]) for card in index["cards"])
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def content_hash(content: object) -> str:
+    """Ten hexadecimal digits that are the same for equal JSON values."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_DIGITS]
+
+
+def product_labels(row: CardPlan) -> tuple[str, ...]:
+    """Values of the node label nvidia.com/gpu.product; a card given by hand is named by it."""
+    if row.card.is_cpu:
+        return ()
+    return tuple(sorted(row.card.product_labels)) or (row.card.name,)
+
+
+def _build_data(wanted: Wanted) -> dict[str, str]:
+    index = {
+        "format": naming.PLAN_FORMAT,
+        "cards": [
+            {
+                "name": row.card.name,
+                "product_labels": product_labels(row),
+                "file": naming.plan_row_key(row.card.name),
+            }
+            for row in wanted.cards
+        ],
+    }
+    rows = {
+        naming.plan_row_key(row.card.name): _as_text(_build_row(row, wanted.spec.source))
+        for row in wanted.cards
+    }
+    return {naming.PLAN_INDEX_KEY: _as_text(index), **rows}
+
+
+def _build_row(row: CardPlan, source: Source) -> Object:
+    capability = row.card.compute_capability
+    return {
+        "format": naming.PLAN_FORMAT,
+        "card": {
+            "name": row.card.name,
+            "product_labels": product_labels(row),
+            "memory_bytes": row.card.memory_bytes,
+            "compute_capability": None if capability is None else "{}.{}".format(*capability),
+        },
+        "vllm_version": row.request.vllm_version,
+        "tensor_parallel_size": row.request.tensor_parallel_size,
+        "model": _model_of(row, source),
+        "args": row.args,
+        "env": dict(row.env),
+    }
+
+
+def _model_of(row: CardPlan, source: Source) -> str:
+    """What ``vllm serve`` is given: a repository, or the folder where the weights lie."""
+    if source.host_path is not None:
+        return naming.SOURCE_FOLDER
+    if (claim := source.persistent_volume_claim) is not None:
+        return f"{naming.SOURCE_FOLDER}/{claim.path}" if claim.path else naming.SOURCE_FOLDER
+    return row.model_repository
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,27 @@
+"""Where clients connect."""
+
+from __future__ import annotations
+
+from qwen_operator import naming
+from qwen_operator.desired.metadata import Object, build_object, build_selector
+from qwen_operator.desired.wanted import Wanted
+
+
+def build_service(wanted: Wanted) -> Object | None:
+    """The model pods under the name of the owner; it stays while there are no replicas."""
+    if not wanted.rows:
+        return None
+    return build_object(wanted, "v1", "Service") | {
+        "spec": {
+            "type": "ClusterIP",
+            "selector": build_selector(wanted),
+            "ports": [
+                {
+                    "name": naming.HTTP_PORT_NAME,
+                    "port": naming.SERVICE_PORT,
+                    "targetPort": naming.HTTP_PORT_NAME,
+                    "protocol": "TCP",
+                }
+            ],
+        }
+    }
