@@ -14,8 +14,8 @@ from qwen_operator.api.parse import parse_qwen_deployment
 from qwen_operator.catalog.cards import Card, cards
 from qwen_operator.catalog.models import find_model
 from qwen_operator.cli.plan_rows import rows_as_dicts
-from qwen_operator.cli.planned import Planned
 from qwen_operator.cli.plan_table import render_table
+from qwen_operator.cli.planned import Planned
 from qwen_operator.errors import InvalidInput
 from qwen_operator.planning.cost import Prices
 from qwen_operator.planning.from_spec import cards_of, request_of, version_for
@@ -290,9 +290,7 @@ def results_of(spec: dict[str, Any]) -> tuple[CardResult, ...]:
     return tuple(
         result
         for card in cards_of(parsed)
-        for result in plan(
-            replace(asked, vllm_version=version_for(card)), [card]
-        )
+        for result in plan(replace(asked, vllm_version=version_for(card)), [card])
     )
 
 
