@@ -3,10 +3,11 @@
 UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
-.PHONY: help test lint types layers unit crd calibrate accuracy claims models plan-speed crd-is-current
+.PHONY: help test lint types layers unit e2e cluster-up cluster-down crd calibrate \
+	accuracy claims models plan-speed crd-is-current
 
 help:  ## Show this text
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 test: lint types layers crd-is-current unit  ## Everything CI runs
 
@@ -27,8 +28,17 @@ crd-is-current:
 	$(RUN) python -m qwen_operator.api.crd | diff -u crds/qwen-operator.io_qwendeployments.yaml - \
 	  || { echo "crds/ is not what the API models say; run: make crd"; exit 1; }
 
-unit:  ## Tests
-	$(RUN) pytest -q -n 2 --dist loadscope
+unit:  ## Tests without a cluster
+	$(RUN) pytest -q -n 2 --dist loadscope -m "not control_plane and not node"
+
+e2e:  ## Tests of the operator on a real API server (builds Kubernetes the first time: 15 minutes)
+	$(RUN) pytest -q tests/e2e -m "control_plane"
+
+cluster-up:  ## Start that API server, scheduler and controllers, and leave them running
+	$(RUN) python -m e2e.cluster up --control-plane-only
+
+cluster-down:  ## Stop them and remove what they left
+	$(RUN) python -m e2e.cluster down
 
 calibrate:  ## Fit the planner's constants to the measured runs
 	$(RUN) python -m benchmarks.planner.fit --write

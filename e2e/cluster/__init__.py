@@ -1,0 +1,1 @@
+"""A real Kubernetes on one bare Linux machine, or the cluster that KUBECONFIG names."""

@@ -1,0 +1,81 @@
+"""Commands: python -m e2e.cluster up | down | status | env."""
+
+import argparse
+import os
+import shlex
+import sys
+
+from e2e.cluster.errors import HarnessError
+from e2e.cluster.existing import ExistingCluster
+from e2e.cluster.local import LocalCluster
+from e2e.cluster.paths import DEFAULT_STATE, LOCK, exclusive
+from e2e.cluster.progress import Progress
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 is success, 1 a failure that was explained."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        existing = ExistingCluster.from_environment(DEFAULT_STATE)
+        if existing is not None:
+            return _use_existing(existing, parsed.command)
+        return _run_local(parsed.command, control_plane_only=parsed.control_plane_only)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m e2e.cluster",
+        description="A Kubernetes cluster on this machine, or the one that KUBECONFIG names.",
+    )
+    parser.add_argument(
+        "command",
+        choices=("up", "down", "status", "env"),
+        help="up: start what is missing; down: remove every trace but the cache; "
+        "status: what runs; env: lines for eval in a shell",
+    )
+    parser.add_argument(
+        "--control-plane-only",
+        action="store_true",
+        help="up without a node that runs pods; fake nodes work (needs no root)",
+    )
+    return parser
+
+
+def _run_local(command: str, *, control_plane_only: bool) -> int:
+    progress = Progress()
+    cluster = LocalCluster(DEFAULT_STATE, progress)
+    if command == "up":
+        with exclusive(LOCK):
+            cluster.up(control_plane_only=control_plane_only)
+        progress.say('up; in your shell: eval "$(python -m e2e.cluster env)"')
+    elif command == "down":
+        with exclusive(LOCK):
+            cluster.down()
+        progress.say("down")
+    elif command == "status":
+        print("\n".join(cluster.status()))
+    else:
+        path = f"{cluster.tools}{os.pathsep}"
+        print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+        print(f"export PATH={shlex.quote(path)}$PATH")
+    return 0
+
+
+def _use_existing(cluster: ExistingCluster, command: str) -> int:
+    if command == "env":
+        print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
+    elif command == "down":
+        print(f"{cluster.kubeconfig} names a cluster of your own, which stays as it is")
+    else:
+        print(cluster.describe())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
