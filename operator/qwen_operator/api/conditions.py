@@ -44,7 +44,15 @@ class ConditionReason(StrEnum):
     PLAN_DOES_NOT_FIT = "PlanDoesNotFit"
     UNKNOWN_MODEL = "UnknownModel"
     UNKNOWN_ACCELERATOR = "UnknownAccelerator"
-    UNSUPPORTED_PRECISION = "UnsupportedPrecision"
+    FOREIGN_CHILD = "ForeignChild"
+    SCALED_TO_ZERO = "ScaledToZero"
+    SUSPENDED = "Suspended"
+    PODS_SCHEDULED = "PodsScheduled"
+    NO_FREE_GPU = "NoFreeGpu"
+    UNSCHEDULABLE = "Unschedulable"
+    ROLLING_OUT = "RollingOut"
+    PODS_NOT_READY = "PodsNotReady"
+    SERVING = "Serving"
 
 
 class Condition(StatusModel):

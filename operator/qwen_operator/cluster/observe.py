@@ -1,0 +1,115 @@
+"""Read everything one pass decides on, live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from qwen_operator import naming
+from qwen_operator.cluster.api import Api, ApiError, Object, object_path, owner_path
+from qwen_operator.desired.children import OwnedKind, owned_kinds
+from qwen_operator.reconcile.observed import GpuUse, Observed, PodState
+
+_ENDED = {"Succeeded", "Failed"}
+
+
+async def observe(api: Api, namespace: str, name: str, *, may_read_nodes: bool) -> Observed | None:
+    """The QwenDeployment with its children and pods; None where it is gone or going."""
+    owner = await api.get(owner_path(namespace, name))
+    if owner is None or "deletionTimestamp" in owner["metadata"]:
+        return None
+    selector = f"{naming.INSTANCE_LABEL}={name}"
+    lists, pods = await asyncio.gather(
+        asyncio.gather(
+            *(_children_of(api, kind, namespace, name, selector) for kind in owned_kinds())
+        ),
+        api.list(object_path("v1", "pods", namespace), labelSelector=selector),
+    )
+    children = {
+        (child["kind"], child["metadata"]["name"]): child for found in lists for child in found
+    }
+    states = tuple(pod_state(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    waits = any(state.unschedulable for state in states)
+    return Observed(
+        owner=owner,
+        children=children,
+        pods=states,
+        gpus=await _gpu_use(api) if waits and may_read_nodes else None,
+        now=datetime.now(UTC),
+    )
+
+
+async def _children_of(
+    api: Api, kind: OwnedKind, namespace: str, name: str, selector: str
+) -> Iterable[Object]:
+    """Ours by label, and a namesake without it, which would be in our way."""
+    path = object_path(kind.api_version, kind.plural, namespace)
+    found = await api.list(path, labelSelector=selector)
+    if any(child["metadata"]["name"] == name for child in found) or kind.kind == "ConfigMap":
+        return found
+    child_name = naming.cache_claim_name(name) if kind.kind == "PersistentVolumeClaim" else name
+    namesake = await api.get(f"{path}/{child_name}")
+    return found if namesake is None else [*found, namesake]
+
+
+def pod_state(pod: Mapping[str, Any]) -> PodState:
+    """What a decision needs of a pod."""
+    status = pod.get("status") or {}
+    conditions = {each["type"]: each for each in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled", {})
+    waiting = [
+        state["waiting"]
+        for each in status.get("containerStatuses") or ()
+        if "waiting" in (state := each.get("state") or {})
+    ]
+    return PodState(
+        name=pod["metadata"]["name"],
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        scheduled=scheduled.get("status") == "True",
+        unschedulable=(
+            str(scheduled.get("message", "no node takes it"))
+            if scheduled.get("reason") == "Unschedulable"
+            else None
+        ),
+        waiting=": ".join(filter(None, (waiting[0].get("reason"), waiting[0].get("message"))))
+        if waiting
+        else None,
+        config_maps=frozenset(
+            volume["configMap"]["name"]
+            for volume in pod["spec"].get("volumes") or ()
+            if "configMap" in volume
+        ),
+    )
+
+
+async def _gpu_use(api: Api) -> GpuUse | None:
+    """GPUs by product label; None where we may not look at nodes."""
+    try:
+        nodes, pods = await asyncio.gather(
+            api.list(object_path("v1", "nodes", ""), labelSelector=naming.GPU_PRODUCT_LABEL),
+            api.list(object_path("v1", "pods", "")),
+        )
+    except ApiError:
+        return None
+    product = {
+        node["metadata"]["name"]: node["metadata"]["labels"][naming.GPU_PRODUCT_LABEL]
+        for node in nodes
+    }
+    total: Counter[str] = Counter()
+    for node in nodes:
+        allocatable = (node.get("status") or {}).get("allocatable") or {}
+        total[product[node["metadata"]["name"]]] += int(allocatable.get(naming.GPU_RESOURCE, 0))
+    used: Counter[str] = Counter()
+    for pod in pods:
+        label = product.get(pod["spec"].get("nodeName", ""))
+        if label is not None and (pod.get("status") or {}).get("phase") not in _ENDED:
+            used[label] += sum(_gpus_of(container) for container in pod["spec"]["containers"])
+    return GpuUse(free={label: total[label] - used[label] for label in total}, total=dict(total))
+
+
+def _gpus_of(container: Mapping[str, Any]) -> int:
+    limits = (container.get("resources") or {}).get("limits") or {}
+    return int(limits.get(naming.GPU_RESOURCE, 0))

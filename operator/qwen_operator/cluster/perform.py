@@ -1,0 +1,78 @@
+"""Carry out an outcome: apply, prune, status, events, in this order.
+
+A pass may die after any single write; the next one reads what is there and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from qwen_operator import naming
+from qwen_operator.cluster.api import Api, object_path, owner_path
+from qwen_operator.desired.children import owned_kinds
+from qwen_operator.reconcile.observed import Observed
+from qwen_operator.reconcile.outcome import Event, Outcome
+
+_PLURALS = {kind.kind: kind.plural for kind in owned_kinds()}
+
+
+async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
+    """Write what the pass has decided. Raises `ApiError` at the first write that fails."""
+    metadata = observed.owner["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    for child in outcome.apply:
+        plural = _PLURALS[child["kind"]]
+        path = object_path(child["apiVersion"], plural, namespace, child["metadata"]["name"])
+        await api.apply(path, child)
+    for removal in outcome.prune:
+        path = object_path(removal.api_version, removal.plural, namespace, removal.name)
+        await api.delete(path, uid=removal.uid, resource_version=removal.resource_version)
+    if outcome.status is not None:
+        await api.apply(
+            f"{owner_path(namespace, name)}/status",
+            {
+                "apiVersion": naming.API_VERSION,
+                "kind": naming.KIND,
+                "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
+                "status": outcome.status,
+            },
+            manager=naming.STATUS_FIELD_MANAGER,
+        )
+    for event in outcome.events:
+        await _tell(api, observed, event)
+
+
+async def _tell(api: Api, observed: Observed, event: Event) -> None:
+    """Post an event under a name that says what it says, so that telling it twice is one event."""
+    metadata = observed.owner["metadata"]
+    now = observed.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    body: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": _event_name(observed, event), "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": naming.API_VERSION,
+            "kind": naming.KIND,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "reason": event.reason,
+        "message": event.message[:1024],
+        "type": "Warning" if event.warning else "Normal",
+        "source": {"component": naming.PRODUCT},
+        "reportingComponent": naming.PRODUCT,
+        "reportingInstance": naming.PRODUCT,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    path = object_path("v1", "events", metadata["namespace"], body["metadata"]["name"])
+    await api.apply(path, body)
+
+
+def _event_name(observed: Observed, event: Event) -> str:
+    metadata = observed.owner["metadata"]
+    said = f"{metadata['uid']}\0{metadata['generation']}\0{event.reason}\0{event.message}"
+    return f"{metadata['name']}.{hashlib.sha256(said.encode()).hexdigest()[:16]}"

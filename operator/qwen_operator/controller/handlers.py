@@ -1,0 +1,54 @@
+"""kopf as the source of events, and nothing more: a handler queues a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from qwen_operator import naming
+from qwen_operator.controller.work_queue import WorkQueue
+
+
+def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
+    """Watch QwenDeployments, their Deployments and their pods."""
+
+    @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, id="owner", registry=registry)
+    async def _owner(namespace: str | None, name: str | None, **_: Any) -> None:
+        queue.add((namespace or "", name or ""))
+
+    async def _child(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+        if labels.get(naming.PART_OF_LABEL) == naming.PRODUCT:
+            queue.add((namespace or "", labels.get(naming.INSTANCE_LABEL, "")))
+
+    for group, version, plural in _CHILDREN:
+        kopf.on.event(group, version, plural, id=plural, registry=registry)(_child)
+
+    @kopf.on.login(registry=registry)
+    def _login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
+        from_pod = kopf.login_with_service_account(settings=settings)
+        return from_pod or kopf.login_with_kubeconfig(settings=settings)
+
+
+_CHILDREN = (
+    ("apps", "v1", "deployments"),
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+    ("", "v1", "configmaps"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
+    ("policy", "v1", "poddisruptionbudgets"),
+)
+
+
+def kopf_settings(*, clusterwide: bool) -> kopf.OperatorSettings:
+    """No events of kopf's own, no scanning that a namespaced Role does not allow."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = not clusterwide
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    for _, _, plural in _CHILDREN:
+        settings.watching.label_selectors[plural] = f"{naming.PART_OF_LABEL}={naming.PRODUCT}"
+    return settings

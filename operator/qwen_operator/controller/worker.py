@@ -1,0 +1,72 @@
+"""One pass over one QwenDeployment: observe, reconcile, perform."""
+
+from __future__ import annotations
+
+import logging
+from time import monotonic
+
+from qwen_operator.cluster.api import Api, ApiError, owner_path
+from qwen_operator.cluster.observe import observe
+from qwen_operator.cluster.perform import perform
+from qwen_operator.controller.telemetry import Telemetry
+from qwen_operator.controller.work_queue import Key, WorkQueue
+from qwen_operator.reconcile.reconcile import reconcile
+from qwen_operator.settings import Settings
+
+_LOG = logging.getLogger("qwen_operator")
+
+
+class Worker:
+    """What the passes share; several run at a time, each over another object."""
+
+    def __init__(
+        self, api: Api, settings: Settings, queue: WorkQueue, telemetry: Telemetry
+    ) -> None:
+        self._api = api
+        self._settings = settings
+        self._queue = queue
+        self._telemetry = telemetry
+        self.last_alive = monotonic()
+        """When a pass or a resync ended last; the health endpoint watches it."""
+
+    async def run(self) -> None:
+        """Take keys for ever."""
+        while True:
+            key = await self._queue.take()
+            begin = monotonic()
+            result = "error"
+            try:
+                result = await self._pass(key)
+                self._queue.forget_failures(key)
+            except ApiError as error:
+                delay = self._queue.add_failed(key)
+                # Somebody else wrote between our read and our write: read again, say nothing.
+                level = logging.INFO if error.is_conflict else logging.WARNING
+                _LOG.log(level, "%s/%s: %s; again in %.1f s", *key, error, delay)
+            except Exception:
+                delay = self._queue.add_failed(key)
+                _LOG.exception("%s/%s: a defect of ours; again in %.1f s", *key, delay)
+            finally:
+                self._queue.finish(key)
+                self.last_alive = monotonic()
+                self._telemetry.pass_seconds.labels(result).observe(monotonic() - begin)
+
+    async def resync(self) -> None:
+        """Queue every object there is, whatever events were lost."""
+        for namespace in self._settings.namespaces or ("",):
+            for owner in await self._api.list(owner_path(namespace)):
+                self._queue.add((owner["metadata"]["namespace"], owner["metadata"]["name"]))
+        self.last_alive = monotonic()
+
+    async def _pass(self, key: Key) -> str:
+        observed = await observe(self._api, *key, may_read_nodes=not self._settings.namespaces)
+        if observed is None:
+            return "gone"
+        outcome = reconcile(observed, self._settings.children)
+        await perform(self._api, observed, outcome)
+        for event in outcome.events:
+            _LOG.info("%s/%s: %s: %s", *key, event.reason, event.message)
+            self._telemetry.conditions.labels(event.reason).inc()
+        if outcome.requeue_after_seconds is not None:
+            self._queue.add_after(key, outcome.requeue_after_seconds)
+        return "quiet" if outcome.is_quiet else "written"

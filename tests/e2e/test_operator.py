@@ -1,0 +1,281 @@
+"""The operator's loop on a real API server, with fake GPU nodes that run nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.cluster.api import Api, Object, Refused, eventually, has_condition
+from e2e.cluster.audit import read_writes
+from e2e.cluster.gpus import L4
+from e2e.cluster.kwok import add_gpu_nodes
+from e2e.fixtures import Cluster
+from qwen_operator.cluster.api import USER_AGENT
+
+pytestmark = pytest.mark.control_plane
+CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.yaml"
+GROUP_VERSION, KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
+CHILD_KINDS = (
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "ServiceAccount"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+)
+QUIET_SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster with CRD, two L4 nodes, and our operator as a process beside it."""
+    control_plane.need_fake_nodes()
+    asyncio.run(prepare(control_plane))
+    process = start_operator(control_plane, tmp_path_factory.mktemp("operator") / "log")
+    try:
+        yield control_plane
+    finally:
+        stop_operator(process)
+
+
+async def prepare(cluster: Cluster) -> None:
+    async with cluster.connect() as api:
+        await install_crd(api)
+        await add_gpu_nodes(api, L4, nodes=2)
+
+
+async def install_crd(api: Api) -> None:
+    crd = yaml.safe_load(CRD.read_text())
+    await api.apply(crd)
+
+    async def established() -> bool:
+        found = await api.get(crd["apiVersion"], crd["kind"], crd["metadata"]["name"])
+        return has_condition(found, "Established")
+
+    await eventually(established, "the CRD is established")
+
+
+def start_operator(cluster: Cluster, log: Path, port: int = 18099) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "QWEN_OPERATOR_HEALTH_PORT": str(port),
+    }
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "qwen_operator"], env=environment, stdout=output, stderr=output
+        )
+
+
+def stop_operator(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+
+
+@asynccontextmanager
+async def namespace(api: Api) -> AsyncIterator[str]:
+    name = f"operator-{uuid.uuid4().hex[:8]}"
+    await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    try:
+        yield name
+    finally:
+        await api.delete("v1", "Namespace", name)
+
+
+def owner(where: str, name: str = "small", **spec: Any) -> Object:
+    return {
+        "apiVersion": GROUP_VERSION,
+        "kind": KIND,
+        "metadata": {"name": name, "namespace": where},
+        "spec": {
+            "model": "Qwen/Qwen3-0.6B",
+            "accelerators": [{"name": "L4"}],
+            "cache": {"type": "EmptyDir"},
+            **spec,
+        },
+    }
+
+
+async def ready_reason(api: Api, where: str, name: str = "small") -> str:
+    found = await api.get(GROUP_VERSION, KIND, name, where)
+    conditions = found.get("status", {}).get("conditions", [])
+    current = found["status"]["observedGeneration"] == found["metadata"]["generation"]
+    reasons = [each["reason"] for each in conditions if each["type"] == "Ready" and current]
+    return reasons[0] if reasons else ""
+
+
+async def until(api: Api, where: str, reason: str, name: str = "small") -> Object:
+    async def there() -> bool:
+        return await ready_reason(api, where, name) == reason
+
+    await eventually(there, f"{name} is {reason}")
+    return await api.get(GROUP_VERSION, KIND, name, where)
+
+
+async def children(api: Api, where: str) -> list[tuple[str, str]]:
+    found = []
+    for version, kind in CHILD_KINDS:
+        selector = "app.kubernetes.io/managed-by=qwen-operator"
+        listed = await api.list(version, kind, where, labelSelector=selector)
+        found += [(kind, each["metadata"]["name"]) for each in listed]
+    return found
+
+
+def test_it_serves_stays_quiet_and_leaves_nothing(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where))
+            served = await until(api, where, "Serving")
+            assert served["status"]["readyReplicas"] == 1
+            assert served["status"]["plan"][0]["fits"] is True
+            assert "finalizers" not in served["metadata"]
+            assert "annotations" not in served["metadata"]
+            assert {kind for kind, _ in await children(api, where)} == {k for _, k in CHILD_KINDS}
+
+            assert operator.audit_log is not None
+            before = our_writes(operator.audit_log)
+            await asyncio.sleep(QUIET_SECONDS)
+            assert our_writes(operator.audit_log) == before
+
+            await api.delete(GROUP_VERSION, KIND, "small", where)
+
+            async def gone() -> bool:
+                return await children(api, where) == []
+
+            # The garbage collector learns of a new CRD at its next resync, up to 30 s later.
+            await eventually(gone, "no child is left", timeout_seconds=120)
+
+    asyncio.run(scenario())
+
+
+def our_writes(log: Path) -> int:
+    return sum(write.user_agent.startswith(USER_AGENT) for write in read_writes(log))
+
+
+def test_edits_and_deletions_of_children_heal(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where))
+            await until(api, where, "Serving")
+            await api.delete("v1", "Service", "small", where)
+            await api.request(
+                "PATCH",
+                await api.path("apps/v1", "Deployment", "small", where),
+                {"spec": {"replicas": 2}},
+                content_type="application/merge-patch+json",
+            )
+
+            async def healed() -> bool:
+                deployment = await api.get("apps/v1", "Deployment", "small", where)
+                await api.get("v1", "Service", "small", where)
+                return bool(deployment["spec"]["replicas"] == 1)
+
+            await eventually(healed, "the Service is back and one replica is wanted")
+
+    asyncio.run(scenario())
+
+
+def test_a_change_rolls_out_with_its_reason(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where))
+            await until(api, where, "Serving")
+            await api.apply(owner(where, contextLength=16384))
+
+            async def told() -> bool:
+                events = await api.list("v1", "Event", where)
+                return any("contextLength 8192 → 16384" in each["message"] for each in events)
+
+            await eventually(told, "the rollout is explained")
+            await until(api, where, "Serving")
+
+            async def one_plan() -> bool:
+                names = [name for kind, name in await children(api, where) if kind == "ConfigMap"]
+                return len(names) == 1
+
+            await eventually(one_plan, "the old plan is pruned")
+
+    asyncio.run(scenario())
+
+
+def test_what_does_not_fit_is_stalled_without_pods_and_recovers(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where, model="Qwen/Qwen3-32B"))
+            stalled = await until(api, where, "PlanDoesNotFit")
+            assert has_condition(stalled, "Stalled")
+            (message,) = (
+                each["message"]
+                for each in stalled["status"]["conditions"]
+                if each["type"] == "Stalled"
+            )
+            assert "needs 2.00 GiB of KV cache" in message
+            assert "Nearest that fit L4" in message
+            with pytest.raises(Refused, match="not found"):
+                await api.get("apps/v1", "Deployment", "small", where)
+            await api.apply(owner(where))
+            served = await until(api, where, "Serving")
+            assert not has_condition(served, "Stalled")
+
+    asyncio.run(scenario())
+
+
+def test_waiting_for_a_card_is_explained(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where, replicas=3))
+            waiting = await until(api, where, "NoFreeGpu")
+            ready = next(c for c in waiting["status"]["conditions"] if c["type"] == "Ready")
+            assert ready["message"].endswith("no free GPU: 2 of 2 L4 taken")
+            assert has_condition(waiting, "Reconciling")
+            await api.apply(owner(where, suspend=True))
+            await until(api, where, "Suspended")
+
+    asyncio.run(scenario())
+
+
+def test_a_foreign_child_is_left_alone_and_named(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            service = {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "small", "namespace": where},
+                "spec": {"ports": [{"port": 1234}]},
+            }
+            await api.create(service)
+            await api.create(owner(where))
+            found = await until(api, where, "ForeignChild")
+            ready = next(c for c in found["status"]["conditions"] if c["type"] == "Ready")
+            assert ready["message"].startswith("Service small exists and belongs to somebody else")
+            kept = await api.get("v1", "Service", "small", where)
+            assert [port["port"] for port in kept["spec"]["ports"]] == [1234]
+
+    asyncio.run(scenario())
+
+
+def test_a_second_operator_changes_nothing_and_its_end_neither(
+    operator: Cluster, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where))
+            await until(api, where, "Serving")
+            before = await api.get("apps/v1", "Deployment", "small", where)
+            second = start_operator(operator, tmp_path / "log", port=18098)
+            await asyncio.sleep(QUIET_SECONDS)
+            stop_operator(second)
+            after = await api.get("apps/v1", "Deployment", "small", where)
+            assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+    asyncio.run(scenario())

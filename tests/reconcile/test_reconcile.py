@@ -1,0 +1,157 @@
+"""A pass over what no cluster needs to hold: nothing, strangers, and nonsense."""
+
+from __future__ import annotations
+
+import string
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_operator.reconcile.observed import GpuUse, Observed, PodState
+from qwen_operator.reconcile.outcome import Outcome
+from qwen_operator.reconcile.reconcile import reconcile
+from qwen_operator.settings import read_settings
+
+SETTINGS = read_settings({}).children
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def owner(status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "qwen-operator.io/v1alpha1",
+        "kind": "QwenDeployment",
+        "metadata": {"name": "chat", "namespace": "models", "uid": "u-1", "generation": 3},
+        "spec": {"model": "Qwen/Qwen3-4B", "accelerators": [{"name": "L4"}], **spec},
+        **({} if status is None else {"status": status}),
+    }
+
+
+def observe(document: dict[str, Any], **seen: Any) -> Observed:
+    return Observed(**{"owner": document, "children": {}, "now": NOW, **seen})
+
+
+def condition(outcome: Outcome, kind: str) -> dict[str, Any]:
+    assert outcome.status is not None
+    return next(each for each in outcome.status["conditions"] if each["type"] == kind)
+
+
+def test_children_come_before_what_refers_to_them() -> None:
+    kinds = [child["kind"] for child in reconcile(observe(owner()), SETTINGS).apply]
+    assert kinds[-1] == "Deployment"
+    assert kinds.index("ConfigMap") < kinds.index("Deployment")
+    assert kinds.index("NetworkPolicy") < kinds.index("Service")
+
+
+def test_the_same_status_is_not_written_again_and_tells_no_event() -> None:
+    first = reconcile(observe(owner()), SETTINGS)
+    again = reconcile(observe(owner(status=dict(first.status or {}))), SETTINGS)
+    assert first.events
+    assert (again.status, again.events) == (None, ())
+
+
+def test_a_condition_keeps_its_transition_time_while_its_status_stays() -> None:
+    first = reconcile(observe(owner()), SETTINGS)
+    later = datetime(2026, 1, 3, tzinfo=UTC)
+    pod = PodState(
+        name="p",
+        ready=False,
+        scheduled=False,
+        unschedulable="0/1 nodes",
+        waiting=None,
+        config_maps=frozenset(),
+    )
+    second = reconcile(
+        observe(owner(status=dict(first.status or {})), now=later, pods=(pod,)), SETTINGS
+    )
+    ready = condition(second, "Ready")
+    assert ready["reason"] == "Unschedulable"
+    assert ready["lastTransitionTime"] == "2026-01-02T03:04:05Z"
+    assert condition(second, "Scheduled")["lastTransitionTime"] == "2026-01-03T00:00:00Z"
+
+
+def test_a_pod_that_waits_for_a_gpu_is_looked_at_again() -> None:
+    pod = PodState(
+        name="p",
+        ready=False,
+        scheduled=False,
+        unschedulable="0/4 nodes are available",
+        waiting=None,
+        config_maps=frozenset(),
+    )
+    gpus = GpuUse(free={"NVIDIA-L4": 0}, total={"NVIDIA-L4": 3})
+    outcome = reconcile(observe(owner(), pods=(pod,), gpus=gpus), SETTINGS)
+    assert condition(outcome, "Ready")["message"] == (
+        "1 of 1 replicas wait: no free GPU: 3 of 3 L4 taken"
+    )
+    assert outcome.requeue_after_seconds is not None
+
+
+def test_a_stranger_of_the_same_name_is_neither_applied_nor_removed() -> None:
+    stranger = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "chat", "uid": "s", "resourceVersion": "1"},
+        "spec": {},
+    }
+    outcome = reconcile(observe(owner(), children={("Service", "chat"): stranger}), SETTINGS)
+    assert "Service" not in {child["kind"] for child in outcome.apply}
+    assert outcome.prune == ()
+    assert condition(outcome, "Stalled")["reason"] == "ForeignChild"
+
+
+def test_a_namesake_of_an_earlier_owner_counts_as_a_stranger() -> None:
+    earlier = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "chat",
+            "uid": "s",
+            "resourceVersion": "1",
+            "ownerReferences": [{"kind": "QwenDeployment", "name": "chat", "uid": "u-0"}],
+        },
+        "spec": {},
+    }
+    outcome = reconcile(observe(owner(), children={("Service", "chat"): earlier}), SETTINGS)
+    assert outcome.prune == ()
+    assert condition(outcome, "Ready")["reason"] == "ForeignChild"
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"model": "Qwen/Qwen9-1T"}, "UnknownModel"),
+        ({"accelerators": [{"name": "H9000"}]}, "UnknownAccelerator"),
+        ({"model": "Qwen/Qwen3-32B"}, "PlanDoesNotFit"),
+        ({"contextLength": "long"}, "InvalidSpec"),
+    ],
+)
+def test_what_only_the_user_can_mend_is_stalled_and_has_no_pods(
+    spec: dict[str, Any], reason: str
+) -> None:
+    outcome = reconcile(observe(owner(**spec)), SETTINGS)
+    assert condition(outcome, "Stalled")["reason"] == reason
+    assert "Deployment" not in {child["kind"] for child in outcome.apply}
+    assert outcome.events[0].warning
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(string.printable, max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["model", "precision", "contextLength", "tensorParallelSize", "engine", "cache", "pod"]
+        ),
+        json_values,
+    )
+)
+def test_no_spec_raises(spec: dict[str, Any]) -> None:
+    outcome = reconcile(observe(owner(**spec)), SETTINGS)
+    assert condition(outcome, "Ready")["message"]
