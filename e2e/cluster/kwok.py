@@ -1,5 +1,6 @@
 """Nodes that exist only in the API: KWOK says that they and their pods are healthy."""
 
+import uuid
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -78,14 +79,24 @@ def build_gpu_node(name: str, gpu: Gpu, count: int, *, tainted: bool = False) ->
 async def add_gpu_nodes(
     api: Api, gpu: Gpu, nodes: int, gpus_each: int = 1, *, tainted: bool = False
 ) -> list[str]:
-    """Add nodes with cards of one kind, and return their names when they are Ready."""
-    prefix = gpu.product.removeprefix("NVIDIA-").lower()
+    """Add nodes with cards of one kind, and return their names when they are Ready.
+
+    No two calls use a name twice, so that pods which end on an earlier node take no card of a
+    new one.
+    """
+    prefix = f"{gpu.product.removeprefix('NVIDIA-').lower()}-{uuid.uuid4().hex[:4]}"
     names = [f"{prefix}-{number}" for number in range(nodes)]
     for name in names:
         await api.create(build_gpu_node(name, gpu, gpus_each, tainted=tainted))
     for name in names:
         await eventually(partial(is_ready, api, name), f"node {name} is Ready")
     return names
+
+
+async def remove_nodes(api: Api, names: list[str]) -> None:
+    """Remove nodes; the controllers remove what runs on them."""
+    for name in names:
+        await api.delete("v1", "Node", name)
 
 
 async def is_ready(api: Api, name: str) -> bool:

@@ -1,9 +1,6 @@
 """The harness keeps its promises: a real API server, fake GPU nodes, and a node that runs pods."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +11,13 @@ from e2e.cluster.api import USER_AGENT, Api, Object, Refused, eventually, has_co
 from e2e.cluster.audit import count_writes
 from e2e.cluster.gpus import A10G, L4, RESOURCE, RTX4090, RTX4090D, Gpu
 from e2e.cluster.images import ECHO
-from e2e.cluster.kwok import add_gpu_nodes
+from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
 from e2e.cluster.node import NAME, offer_gpus
 from e2e.fixtures import Cluster
+from tests.e2e.objects import install_crd, namespace
 
 REPOSITORY = Path(__file__).parents[2]
-CRD = REPOSITORY / "crds" / "qwen-operator.io_qwendeployments.yaml"
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
-
-
-@asynccontextmanager
-async def namespace(api: Api, level: str = "privileged") -> AsyncIterator[str]:
-    """A namespace of the test's own, under a Pod Security level; gone afterwards."""
-    name = f"harness-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": level}
-    await api.create(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    )
-    try:
-        yield name
-    finally:
-        await api.delete("v1", "Namespace", name)
-
-
-async def install_crd(api: Api) -> None:
-    crd = yaml.safe_load(CRD.read_text())
-    await api.apply(crd)
-
-    async def established() -> bool:
-        found = await api.get(crd["apiVersion"], crd["kind"], crd["metadata"]["name"])
-        return has_condition(found, "Established")
-
-    await eventually(established, "the CRD is established")
 
 
 def gpu_pod(name: str, where: str, gpu: Gpu, count: int = 1) -> Object:
@@ -126,6 +98,7 @@ def test_a_pod_lands_on_the_fake_node_with_its_card(control_plane: Cluster) -> N
             await running(api, "second", where)
             await api.create(gpu_pod("third", where, L4))
             assert "Insufficient nvidia.com/gpu" in await why_pending(api, "third", where)
+            await remove_nodes(api, [name for each in names.values() for name in each])
 
     asyncio.run(scenario())
 

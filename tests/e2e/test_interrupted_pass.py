@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +15,8 @@ from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.reconcile.outcome import Outcome
 from qwen_operator.reconcile.reconcile import reconcile
 from qwen_operator.settings import read_settings
-from tests.e2e.test_operator import (
-    GROUP_VERSION,
-    KIND,
-    children,
-    install_crd,
-    namespace,
-    owner,
-)
+from tests.e2e.objects import install_crd, namespace
+from tests.e2e.test_operator import GROUP_VERSION, KIND, children, owner
 
 pytestmark = pytest.mark.control_plane
 SETTINGS = read_settings({}).children
@@ -101,7 +94,7 @@ async def interrupt_everywhere(api: Api, *, edit: bool) -> int:
 def test_a_death_after_any_write_is_mended(
     control_plane: Cluster, monkeypatch: pytest.MonkeyPatch, edit: bool
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(Path(control_plane.kubeconfig)))
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
 
     async def scenario() -> int:
         async with control_plane.connect() as api:

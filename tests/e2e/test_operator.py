@@ -7,24 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from e2e.cluster.api import Api, Object, Refused, eventually, has_condition
 from e2e.cluster.audit import read_writes
 from e2e.cluster.gpus import L4
-from e2e.cluster.kwok import add_gpu_nodes
+from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
 from e2e.fixtures import Cluster
 from qwen_operator.cluster.api import USER_AGENT
+from tests.e2e.objects import install_crd, namespace
 
 pytestmark = pytest.mark.control_plane
-CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.yaml"
 GROUP_VERSION, KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
 CHILD_KINDS = (
     ("apps/v1", "Deployment"),
@@ -40,29 +37,24 @@ QUIET_SECONDS = 5
 def operator(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster with CRD, two L4 nodes, and our operator as a process beside it."""
     control_plane.need_fake_nodes()
-    asyncio.run(prepare(control_plane))
+    nodes = asyncio.run(prepare(control_plane))
     process = start_operator(control_plane, tmp_path_factory.mktemp("operator") / "log")
     try:
         yield control_plane
     finally:
         stop_operator(process)
+        asyncio.run(clean_up(control_plane, nodes))
 
 
-async def prepare(cluster: Cluster) -> None:
+async def prepare(cluster: Cluster) -> list[str]:
     async with cluster.connect() as api:
         await install_crd(api)
-        await add_gpu_nodes(api, L4, nodes=2)
+        return await add_gpu_nodes(api, L4, nodes=2)
 
 
-async def install_crd(api: Api) -> None:
-    crd = yaml.safe_load(CRD.read_text())
-    await api.apply(crd)
-
-    async def established() -> bool:
-        found = await api.get(crd["apiVersion"], crd["kind"], crd["metadata"]["name"])
-        return has_condition(found, "Established")
-
-    await eventually(established, "the CRD is established")
+async def clean_up(cluster: Cluster, nodes: list[str]) -> None:
+    async with cluster.connect() as api:
+        await remove_nodes(api, nodes)
 
 
 def start_operator(cluster: Cluster, log: Path, port: int = 18099) -> subprocess.Popen[bytes]:
@@ -80,16 +72,6 @@ def start_operator(cluster: Cluster, log: Path, port: int = 18099) -> subprocess
 def stop_operator(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 0
-
-
-@asynccontextmanager
-async def namespace(api: Api) -> AsyncIterator[str]:
-    name = f"operator-{uuid.uuid4().hex[:8]}"
-    await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
-        yield name
-    finally:
-        await api.delete("v1", "Namespace", name)
 
 
 def owner(where: str, name: str = "small", **spec: Any) -> Object:
@@ -143,9 +125,10 @@ def test_it_serves_stays_quiet_and_leaves_nothing(operator: Cluster) -> None:
             assert {kind for kind, _ in await children(api, where)} == {k for _, k in CHILD_KINDS}
 
             assert operator.audit_log is not None
-            before = our_writes(operator.audit_log)
+            before = our_writes(operator.audit_log, where)
+            assert before > 0
             await asyncio.sleep(QUIET_SECONDS)
-            assert our_writes(operator.audit_log) == before
+            assert our_writes(operator.audit_log, where) == before
 
             await api.delete(GROUP_VERSION, KIND, "small", where)
 
@@ -158,8 +141,11 @@ def test_it_serves_stays_quiet_and_leaves_nothing(operator: Cluster) -> None:
     asyncio.run(scenario())
 
 
-def our_writes(log: Path) -> int:
-    return sum(write.user_agent.startswith(USER_AGENT) for write in read_writes(log))
+def our_writes(log: Path, where: str) -> int:
+    return sum(
+        write.user_agent.startswith(USER_AGENT) and write.namespace == where
+        for write in read_writes(log)
+    )
 
 
 def test_edits_and_deletions_of_children_heal(operator: Cluster) -> None:
