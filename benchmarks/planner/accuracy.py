@@ -15,17 +15,13 @@ from statistics import mean, median
 
 from benchmarks.planner.fit import RUNNERS, Sample, component_errors, fit, runner_of, samples
 from benchmarks.planner.markdown import table
-from benchmarks.planner.measurements import (
-    GIB,
-    LOG_ROUNDING_GIB,
-    Measurement,
-    load_measurements,
-)
+from benchmarks.planner.measurements import LOG_ROUNDING_GIB, Measurement, load_measurements
 from benchmarks.planner.public_runs import load_public_runs
 from benchmarks.planner.rivals import RIVALS
 from qwen_operator.catalog.calibration import Calibration, CalibrationTable
 from qwen_operator.planning.result import CardPlan
 from qwen_operator.planning.row import plan_row
+from qwen_operator.units import GIB
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -14,7 +14,7 @@ from qwen_operator.catalog.vllm_versions import GPU_VLLM_VERSION
 from qwen_operator.planning.plan import plan
 from qwen_operator.planning.request import EngineChoices, PlanRequest
 from qwen_operator.planning.result import CardPlan, CardResult
-from qwen_operator.planning.units import GIB
+from qwen_operator.units import GIB
 
 PAGE = Path(__file__).parents[2] / "docs" / "claims.md"
 _HEADINGS = ["weights", "KV cache", "card", "fits", "loaded, GiB", "KV needed, GiB",

@@ -17,12 +17,13 @@ import numpy.typing as npt
 import yaml
 from scipy.optimize import least_squares
 
-from benchmarks.planner.measurements import GIB, MIB, Measurement, load_measurements
+from benchmarks.planner.measurements import Measurement, load_measurements
 from qwen_operator.catalog import data as catalog_data
 from qwen_operator.catalog.calibration import Calibration
 from qwen_operator.planning.non_kv import estimate_non_kv
 from qwen_operator.planning.result import CardPlan
 from qwen_operator.planning.row import plan_row
+from qwen_operator.units import GIB, MIB
 
 CALIBRATION_FILE = Path(catalog_data.__file__).parent / "calibration.yaml"
 _HEADER = """\

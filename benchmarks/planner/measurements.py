@@ -18,9 +18,8 @@ from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.catalog.cards import Card
 from qwen_operator.catalog.models import model_from_config
 from qwen_operator.planning.request import CompileCache, EngineChoices, LoraSlots, PlanRequest
+from qwen_operator.units import GIB
 
-GIB = 1 << 30
-MIB = 1 << 20
 DATA = Path(__file__).parent / "data"
 LOG_ROUNDING_GIB = 0.005
 _PRECISION_OF_QUANTIZATION = {

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.planner.measurements import DATA, GIB, LOG_ROUNDING_GIB
+from benchmarks.planner.measurements import DATA, LOG_ROUNDING_GIB
 from qwen_operator.api.enums import KvCacheDtype, Precision
 from qwen_operator.catalog.cards import Card
 from qwen_operator.catalog.models import find_model
@@ -20,6 +20,7 @@ from qwen_operator.planning.kv_cache import kv_cache_layout
 from qwen_operator.planning.request import CompileCache, EngineChoices, LoraSlots, PlanRequest
 from qwen_operator.planning.result import CardPlan
 from qwen_operator.planning.row import plan_row
+from qwen_operator.units import GIB
 
 _DEFAULT_MAX_NUM_SEQS = 256
 _DEFAULT_BATCHED_TOKENS = 2048

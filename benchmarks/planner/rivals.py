@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.planner.measurements import GIB, Measurement
+from benchmarks.planner.measurements import Measurement
 from qwen_operator.planning.result import CardPlan
 from qwen_operator.planning.row import plan_row
 from qwen_operator.planning.weights import stored_bytes, weight_tensors
+from qwen_operator.units import GIB
 
 VRAMSCOUT = "vramscout==0.7.0"
 Rival = Callable[[Measurement], float | None]

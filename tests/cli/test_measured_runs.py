@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.planner.measurements import GIB, LOG_ROUNDING_GIB, Measurement, load_measurements
+from benchmarks.planner.measurements import LOG_ROUNDING_GIB, Measurement, load_measurements
 from qwen_operator.cli.main import main
+from qwen_operator.units import GIB
 
 RUNS = [run for run in load_measurements() if not run.flashinfer_sampler]
 PRECISION_OF_QUANTIZATION = {"fp8": "fp8", "fp8_per_tensor": "fp8", "online": "mixed"}

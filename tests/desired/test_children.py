@@ -16,6 +16,7 @@ from qwen_operator.desired.children import build_children, owned_kinds
 from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.desired.wanted import ExistingClaim
 from qwen_operator.errors import InvalidInput
+from qwen_operator.units import GIB
 from tests.desired.examples import (
     SETTINGS,
     children_of,
@@ -26,7 +27,6 @@ from tests.desired.examples import (
 )
 from tests.desired.test_golden import CASES
 
-GIB = 1 << 30
 CLAIM = ExistingClaim(requested_bytes=1000 * GIB, access_modes=("ReadWriteMany",))
 
 

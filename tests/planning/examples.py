@@ -13,9 +13,8 @@ from qwen_operator.planning.plan import plan
 from qwen_operator.planning.refusal import Refusal
 from qwen_operator.planning.request import EngineChoices, PlanRequest
 from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
+from qwen_operator.units import GIB
 
-GIB = 1 << 30
-MIB = 1 << 20
 L4 = find_card("L4")
 ROUNDED_GIB = 0.005 * GIB
 """What a log line that shows two decimals of a GiB may hide."""

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_operator.planning.allocator import MIB, LoadingAllocator, block_bytes
+from qwen_operator.planning.allocator import LoadingAllocator, block_bytes
+from qwen_operator.units import MIB
 
 sizes = st.integers(min_value=1, max_value=2048 * MIB)
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from qwen_operator.api.enums import Profile
 from qwen_operator.catalog.cards import find_card
 from qwen_operator.planning.host import plan_host
-from tests.planning.examples import GIB, plan_of, request
+from qwen_operator.units import GIB
+from tests.planning.examples import plan_of, request
 
 sizes = st.integers(min_value=1, max_value=8)
 offloads = st.integers(min_value=0, max_value=512)

@@ -15,7 +15,8 @@ from qwen_operator.planning.kv_cache import (
     KvCacheLayout,
     kv_cache_layout,
 )
-from tests.planning.examples import ALL_MODELS, GIB, HYBRID_MODELS, ROUNDED_GIB, plan_of
+from qwen_operator.units import GIB
+from tests.planning.examples import ALL_MODELS, HYBRID_MODELS, ROUNDED_GIB, plan_of
 
 DENSE_MODELS = tuple(name for name in ALL_MODELS if name not in HYBRID_MODELS)
 AUTO, FP8 = KvCacheDtype.AUTO, KvCacheDtype.FP8

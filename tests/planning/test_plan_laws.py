@@ -23,7 +23,8 @@ from qwen_operator.planning.plan import plan
 from qwen_operator.planning.request import CompileCache, LoraSlots, PlanRequest
 from qwen_operator.planning.result import CardPlan, CardResult
 from qwen_operator.planning.row import plan_row
-from tests.planning.examples import ALL_MODELS, GIB, HYBRID_MODELS, card_by_hand, request
+from qwen_operator.units import GIB
+from tests.planning.examples import ALL_MODELS, HYBRID_MODELS, card_by_hand, request
 
 LAW = settings(
     max_examples=150,

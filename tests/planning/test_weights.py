@@ -17,7 +17,8 @@ from qwen_operator.planning.weights import (
     uniform_scheme,
     weight_tensors,
 )
-from tests.planning.examples import ALL_MODELS, GIB, VISION_MODELS, plan_of
+from qwen_operator.units import GIB
+from tests.planning.examples import ALL_MODELS, VISION_MODELS, plan_of
 
 MEASURED_WITHIN_GIB = 0.08
 # LoRA slots are part of the weights that vLLM logs, and of the other half of the plan.

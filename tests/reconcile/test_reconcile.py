@@ -61,7 +61,6 @@ def test_a_condition_keeps_its_transition_time_while_its_status_stays() -> None:
         scheduled=False,
         unschedulable="0/1 nodes",
         waiting=None,
-        config_maps=frozenset(),
     )
     second = reconcile(
         observe(owner(status=dict(first.status or {})), now=later, pods=(pod,)), SETTINGS
@@ -79,7 +78,6 @@ def test_a_pod_that_waits_for_a_gpu_is_looked_at_again() -> None:
         scheduled=False,
         unschedulable="0/4 nodes are available",
         waiting=None,
-        config_maps=frozenset(),
     )
     gpus = GpuUse(free={"NVIDIA-L4": 0}, total={"NVIDIA-L4": 3})
     outcome = reconcile(observe(owner(), pods=(pod,), gpus=gpus), SETTINGS)
@@ -100,6 +98,26 @@ def test_a_stranger_of_the_same_name_is_neither_applied_nor_removed() -> None:
     assert "Service" not in {child["kind"] for child in outcome.apply}
     assert outcome.prune == ()
     assert condition(outcome, "Stalled")["reason"] == "ForeignChild"
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_an_old_plan_goes_when_the_last_pod_that_mounts_it_has_ended(mounted: bool) -> None:
+    old = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "chat-plan-old",
+            "uid": "c",
+            "resourceVersion": "1",
+            "ownerReferences": [{"kind": "QwenDeployment", "name": "chat", "uid": "u-1"}],
+        },
+    }
+    mounts = frozenset({"chat-plan-old"} if mounted else ())
+    seen = observe(
+        owner(), children={("ConfigMap", "chat-plan-old"): old}, mounted_config_maps=mounts
+    )
+    removed = [removal.name for removal in reconcile(seen, SETTINGS).prune]
+    assert removed == ([] if mounted else ["chat-plan-old"])
 
 
 def test_a_namesake_of_an_earlier_owner_counts_as_a_stranger() -> None:

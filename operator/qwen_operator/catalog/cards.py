@@ -10,10 +10,7 @@ from typing import Any
 
 from qwen_operator.catalog.data import load_data
 from qwen_operator.errors import InvalidInput
-
-MIB = 1 << 20
-_HELD_BACK_MIB = 512
-"""What CUDA hides of the nominal memory: 480 MiB on a 4090, 469 on an L4; rounded up."""
+from qwen_operator.units import MIB
 
 ComputeCapability = tuple[int, int]
 
@@ -88,11 +85,6 @@ def describe_card(name: str, memory_mib: int, compute_capability: ComputeCapabil
         compute_capability=compute_capability,
         shared=name.upper().endswith("-SHARED"),
     )
-
-
-def visible_memory_mib(nominal_mib: int) -> int:
-    """What CUDA reports, at least, of a card whose node label says ``nominal_mib``."""
-    return max(0, nominal_mib - _HELD_BACK_MIB)
 
 
 def parse_compute_capability(text: str) -> ComputeCapability:

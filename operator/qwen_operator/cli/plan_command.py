@@ -31,8 +31,8 @@ from qwen_operator.planning.from_spec import cards_of, request_of, version_for
 from qwen_operator.planning.plan import plan
 from qwen_operator.planning.request import LORA_RANKS, LoraSlots, PlanRequest
 from qwen_operator.planning.result import RefusedCard
+from qwen_operator.units import MIB
 
-_MIB = 1 << 20
 _DEFAULT_LORA_RANK = 16
 _UNNAMED_MODEL = "local/model"
 
@@ -190,7 +190,7 @@ def _cards(options: argparse.Namespace, spec: QwenDeploymentSpec) -> tuple[Card,
     cards = described or cards_of(spec)
     if options.reserved_memory_mib is None:
         return cards
-    reserved = _at_least("--reserved-memory-mib", options.reserved_memory_mib, 0) * _MIB
+    reserved = _at_least("--reserved-memory-mib", options.reserved_memory_mib, 0) * MIB
     return tuple(replace(card, reserved_bytes=reserved) for card in cards)
 
 
@@ -207,7 +207,7 @@ def _described_card(options: argparse.Namespace) -> Card:
         name = names[0] if names else unnamed
         return describe_card(name, memory, capability)
     if names:
-        return replace(find_card(names[0]), memory_bytes=memory * _MIB)
+        return replace(find_card(names[0]), memory_bytes=memory * MIB)
     raise InvalidInput(
         "--gpu-memory-mib", memory, "memory alone does not describe a card",
         "give --compute-capability too, such as 8.9, or --gpu",

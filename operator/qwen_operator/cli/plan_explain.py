@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qwen_operator.planning.result import CardPlan
-from qwen_operator.planning.units import GIB
+from qwen_operator.units import GIB
 
 COMPONENT_WORDS = {
     "kernels": "CUDA kernels and small buffers",

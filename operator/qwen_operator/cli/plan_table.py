@@ -10,8 +10,8 @@ from qwen_operator.cli.planned import Planned
 from qwen_operator.cli.text import bold, columns, width, wrap
 from qwen_operator.planning.cost import Cost, Prices, plan_cost
 from qwen_operator.planning.result import CardPlan, CardResult, RefusedCard
-from qwen_operator.planning.units import GIB, format_bytes
 from qwen_operator.planning.workload import WORKLOADS
+from qwen_operator.units import GIB, format_bytes
 
 _BAR_CELLS = 48
 _SEGMENTS = (("weights", "█"), ("vLLM", "▓"), ("band", "▒"), ("KV cache", "░"), ("outside", "·"))

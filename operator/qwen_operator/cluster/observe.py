@@ -37,6 +37,7 @@ async def observe(api: Api, namespace: str, name: str, *, may_read_nodes: bool) 
         owner=owner,
         children=children,
         pods=states,
+        mounted_config_maps=mounted_config_maps(pods),
         gpus=await _gpu_use(api) if waits and may_read_nodes else None,
         now=datetime.now(UTC),
     )
@@ -77,11 +78,16 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
         waiting=": ".join(filter(None, (waiting[0].get("reason"), waiting[0].get("message"))))
         if waiting
         else None,
-        config_maps=frozenset(
-            volume["configMap"]["name"]
-            for volume in pod["spec"].get("volumes") or ()
-            if "configMap" in volume
-        ),
+    )
+
+
+def mounted_config_maps(pods: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Names of the ConfigMaps that pods mount."""
+    return frozenset(
+        volume["configMap"]["name"]
+        for pod in pods
+        for volume in pod["spec"].get("volumes") or ()
+        if "configMap" in volume
     )
 
 

@@ -12,7 +12,7 @@ from qwen_operator.controller.work_queue import WorkQueue
 
 
 def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
-    """Watch QwenDeployments, their Deployments and their pods."""
+    """Watch QwenDeployments, their children and their pods."""
 
     @kopf.on.event(naming.GROUP, naming.VERSION, naming.PLURAL, id="owner", registry=registry)
     async def _owner(namespace: str | None, name: str | None, **_: Any) -> None:

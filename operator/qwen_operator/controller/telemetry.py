@@ -33,9 +33,9 @@ class Telemetry:
             ["method", "code"],
             registry=self.registry,
         )
-        self.conditions = Counter(
-            "qwen_operator_ready_reasons_total",
-            "Times that Ready took a reason.",
+        self.events = Counter(
+            "qwen_operator_events_total",
+            "Events told of QwenDeployments.",
             ["reason"],
             registry=self.registry,
         )

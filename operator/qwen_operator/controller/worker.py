@@ -66,7 +66,7 @@ class Worker:
         await perform(self._api, observed, outcome)
         for event in outcome.events:
             _LOG.info("%s/%s: %s: %s", *key, event.reason, event.message)
-            self._telemetry.conditions.labels(event.reason).inc()
+            self._telemetry.events.labels(event.reason).inc()
         if outcome.requeue_after_seconds is not None:
             self._queue.add_after(key, outcome.requeue_after_seconds)
         return "quiet" if outcome.is_quiet else "written"

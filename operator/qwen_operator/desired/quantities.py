@@ -7,8 +7,6 @@ import re
 from fractions import Fraction
 from typing import Final
 
-GIB: Final = 1 << 30
-
 _BINARY: Final = {
     "Ei": 1 << 60,
     "Pi": 1 << 50,

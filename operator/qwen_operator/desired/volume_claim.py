@@ -8,7 +8,6 @@ from typing import Final
 from qwen_operator import naming
 from qwen_operator.desired.metadata import Object, build_object
 from qwen_operator.desired.quantities import (
-    GIB,
     canonical_quantity,
     format_bytes_quantity,
     parse_quantity,
@@ -16,6 +15,7 @@ from qwen_operator.desired.quantities import (
 from qwen_operator.desired.wanted import Wanted
 from qwen_operator.planning.result import CardPlan
 from qwen_operator.planning.weights import SIXTEEN_BIT, stored_bytes, weight_tensors
+from qwen_operator.units import GIB
 
 _SPARE: Final = 1.25
 """Tokenizer, manifests, what a file system takes, and a shard that is fetched anew."""

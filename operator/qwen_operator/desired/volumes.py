@@ -9,9 +9,10 @@ from qwen_operator import naming
 from qwen_operator.api.v1alpha1 import CacheType
 from qwen_operator.desired.metadata import Object
 from qwen_operator.desired.plan_config_map import plan_config_map_name
-from qwen_operator.desired.quantities import GIB, canonical_quantity, format_bytes_quantity
+from qwen_operator.desired.quantities import canonical_quantity, format_bytes_quantity
 from qwen_operator.desired.volume_claim import plan_cache_bytes
 from qwen_operator.desired.wanted import Wanted
+from qwen_operator.units import GIB
 
 LAUNCHER_VOLUME: Final = "launcher"
 PLAN_VOLUME: Final = "plan"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-MIB = 1 << 20
+from qwen_operator.units import MIB
+
 _GRAIN = 512
 _SMALL = MIB
 _MEDIUM = 10 * MIB

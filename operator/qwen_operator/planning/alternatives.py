@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from qwen_operator.api.enums import KvCacheDtype, Precision
+from qwen_operator.api.spec import MAX_TENSOR_PARALLEL_SIZE
 from qwen_operator.planning.request import PlanRequest
 from qwen_operator.planning.result import Alternative, CardPlan
 from qwen_operator.planning.row import plan_row
-from qwen_operator.planning.tensor_parallel import MAX_TENSOR_PARALLEL_SIZE
-from qwen_operator.planning.units import format_bytes
 from qwen_operator.planning.workload import WORKLOADS
+from qwen_operator.units import format_bytes
 
 _ROUND_TOKENS = 256
 _MOST_SHOWN = 4

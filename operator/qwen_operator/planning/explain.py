@@ -8,7 +8,7 @@ from qwen_operator.api.enums import KvCacheDtype
 from qwen_operator.planning.case import Case
 from qwen_operator.planning.engine_args import EngineSettings
 from qwen_operator.planning.result import Budget
-from qwen_operator.planning.units import format_bytes
+from qwen_operator.units import format_bytes
 
 
 def explain_choices(case: Case, settings: EngineSettings) -> Iterator[str]:

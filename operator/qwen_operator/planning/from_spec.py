@@ -19,8 +19,7 @@ from qwen_operator.planning.request import (
     EngineChoices,
     PlanRequest,
 )
-
-_MIB = 1 << 20
+from qwen_operator.units import MIB
 
 
 def request_of(spec: QwenDeploymentSpec, model: Model) -> PlanRequest:
@@ -53,10 +52,10 @@ def card_of(accelerator: Accelerator) -> Card:
     else:
         card = find_card(accelerator.name)
     if memory is not None:
-        card = replace(card, memory_bytes=memory * _MIB)
+        card = replace(card, memory_bytes=memory * MIB)
     if capability is not None:
         card = replace(card, compute_capability=parse_compute_capability(capability))
-    return replace(card, reserved_bytes=accelerator.reserved_memory_mib * _MIB)
+    return replace(card, reserved_bytes=accelerator.reserved_memory_mib * MIB)
 
 
 def version_for(card: Card) -> str:

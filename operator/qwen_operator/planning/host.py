@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GIB = 1 << 30
+from qwen_operator.units import GIB
+
 _PROCESS_BYTES = 4 * GIB
 """API server and engine core: imports, tokenizer, CUDA host allocations."""
 _WORKER_BYTES = 3 * GIB

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from qwen_operator.api.spec import MAX_TENSOR_PARALLEL_SIZE
 from qwen_operator.catalog.cards import Card
 from qwen_operator.catalog.checkpoints import WeightPart
 from qwen_operator.catalog.geometry import Geometry
 from qwen_operator.planning.refusal import Refusal
 from qwen_operator.planning.weights import WeightFormat, WeightScheme
 
-MAX_TENSOR_PARALLEL_SIZE = 8
 _FP8_BLOCK = 128
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qwen_operator.planning.case import Case
 from qwen_operator.planning.result import Budget
-from qwen_operator.planning.units import format_bytes
+from qwen_operator.units import format_bytes
 
 
 def judge(case: Case, budget: Budget, kv_cache_bytes: int, max_num_seqs: int) -> tuple[bool, str]:

@@ -22,8 +22,6 @@ class PodState:
     """The scheduler's own words; None while it has none."""
     waiting: str | None
     """Why a container does not run, as ``Reason: message``; None when it does."""
-    config_maps: frozenset[str]
-    """Names of the ConfigMaps it mounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +42,9 @@ class Observed:
     """By kind and name; everything that carries our owner reference, and whatever bears a name
     that a child shall have."""
     pods: tuple[PodState, ...] = ()
+    """Those that are not ending."""
+    mounted_config_maps: frozenset[str] = frozenset()
+    """Names of the ConfigMaps that its pods mount, pods that are ending among them."""
     gpus: GpuUse | None = None
     """None where nodes may not be read, or nothing waits for a GPU."""
     now: datetime = field(kw_only=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qwen_operator.api.conditions import ConditionReason
 from qwen_operator.desired.metadata import Object
 
 
@@ -47,15 +46,3 @@ class Outcome:
     def is_quiet(self) -> bool:
         """Whether the pass writes nothing."""
         return not (self.apply or self.prune or self.events) and self.status is None
-
-
-STALLED_REASONS = frozenset(
-    {
-        ConditionReason.INVALID_SPEC,
-        ConditionReason.UNKNOWN_MODEL,
-        ConditionReason.UNKNOWN_ACCELERATOR,
-        ConditionReason.PLAN_DOES_NOT_FIT,
-        ConditionReason.FOREIGN_CHILD,
-    }
-)
-"""Reasons that only the user can mend: nothing will change by waiting."""

@@ -140,13 +140,12 @@ def _facts(
 
 def _removals(observed: Observed, desired: Mapping[Key, Object]) -> Iterator[Removal]:
     """Children of ours that nobody wants any more, pods' owners first."""
-    mounted = frozenset(name for pod in observed.pods for name in pod.config_maps)
     for kind in owned_kinds():
         for (child_kind, name), child in observed.children.items():
             if child_kind != kind.kind or (child_kind, name) in desired:
                 continue
             # A pod that is still draining reads the plan it was started with.
-            in_use = child_kind == "ConfigMap" and name in mounted
+            in_use = child_kind == "ConfigMap" and name in observed.mounted_config_maps
             if in_use or not observed.is_ours(child) or "deletionTimestamp" in child["metadata"]:
                 continue
             yield Removal(

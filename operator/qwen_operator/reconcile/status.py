@@ -18,8 +18,17 @@ from qwen_operator.reconcile.checks import (
     Verdict,
     first_verdict,
 )
-from qwen_operator.reconcile.outcome import STALLED_REASONS
 
+_STALLED_REASONS = frozenset(
+    {
+        ConditionReason.INVALID_SPEC,
+        ConditionReason.UNKNOWN_MODEL,
+        ConditionReason.UNKNOWN_ACCELERATOR,
+        ConditionReason.PLAN_DOES_NOT_FIT,
+        ConditionReason.FOREIGN_CHILD,
+    }
+)
+"""Reasons that only the user can mend: nothing will change by waiting."""
 _LONGEST_MESSAGE = 1024
 _LONGEST_REASON = 512
 
@@ -55,7 +64,7 @@ def _verdicts(facts: Facts) -> Iterator[tuple[ConditionType, Verdict]]:
     ready = first_verdict(READY, facts)
     yield ConditionType.READY, ready
     if ready.status is not ConditionStatus.TRUE:
-        stalled = ready.reason in STALLED_REASONS
+        stalled = ready.reason in _STALLED_REASONS
         kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
         yield (
             kind,
