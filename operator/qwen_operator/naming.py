@@ -49,45 +49,10 @@ GPU_RESOURCE: Final = "nvidia.com/gpu"
 GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 GPU_SHARING_LABEL: Final = "nvidia.com/gpu.sharing-strategy"
 
-# --- The model pod: what operator and launcher agree on -----------------------------------------
-
-MODEL_CONTAINER: Final = "vllm"
-LAUNCHER_CONTAINER: Final = "launcher"
-
-HTTP_PORT_NAME: Final = "http"
-HTTP_PORT: Final = 8000
-LAUNCHER_PORT_NAME: Final = "launcher"
-LAUNCHER_PORT: Final = 8001
-SERVICE_PORT: Final = 80
-
-STARTUP_PATH: Final = "/startupz"
-READINESS_PATH: Final = "/readyz"
-LIVENESS_PATH: Final = "/livez"
-
-# The launcher drains within this time; the kubelet kills what is left.
-TERMINATION_GRACE_SECONDS: Final = 300
-
-LAUNCHER_FOLDER: Final = "/opt/qwen"
-LAUNCHER_PATH: Final = f"{LAUNCHER_FOLDER}/launcher.pyz"
-# Argument of the entry point of our own image: copy the launcher to the path that follows.
-INSTALL_LAUNCHER: Final = "install-launcher"
-
-PLAN_FOLDER: Final = "/etc/qwen/plan"
-PLAN_FORMAT: Final = 1
-PLAN_INDEX_KEY: Final = "index.json"
-
-CACHE_FOLDER: Final = "/var/cache/qwen"
-SOURCE_FOLDER: Final = "/var/lib/qwen/source"
-
 
 def plan_name(owner: str, content_hash: str) -> str:
     """Name of the immutable ConfigMap with the plan rows of ``owner``."""
     return f"{owner}-plan-{content_hash}"
-
-
-def plan_row_key(card_name: str) -> str:
-    """Key of a card's row in that ConfigMap; the prefix keeps it apart from the index."""
-    return f"card-{card_name}.json"
 
 
 def cache_claim_name(owner: str) -> str:

@@ -155,11 +155,11 @@ def test_the_template_names_the_plan_and_nothing_of_the_plan_stands_in_it() -> N
 def test_the_rows_of_the_plan_are_read_back() -> None:
     given = wanted()
     read = rows_of(children_of(given)["ConfigMap"])
-    assert [row["card"]["name"] for row in read] == ["A10G", "L4", "RTX4090", "RTX4090D"]
+    assert [row.card.name for row in read] == ["A10G", "L4", "RTX4090", "RTX4090D"]
     by_name = {row.card.name: row for row in given.rows}
     for row in read:
-        assert tuple(row["args"]) == by_name[row["card"]["name"]].args
-        assert row["env"] == dict(by_name[row["card"]["name"]].env)
+        assert tuple(row.args) == by_name[row.card.name].args
+        assert row.env == dict(by_name[row.card.name].env)
 
 
 @pytest.mark.parametrize("foreign", [{}, {"data": {}}, {"data": {"index.json": "["}}])
@@ -172,7 +172,7 @@ def test_a_card_that_is_listed_twice_gets_the_more_cautious_row() -> None:
     given = wanted(spec)
     (row,) = rows_of(children_of(given)["ConfigMap"])
     cautious = next(each for each in given.rows if each.card.reserved_bytes)
-    assert tuple(row["args"]) == cautious.args
+    assert tuple(row.args) == cautious.args
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ async def planned_context_length(api: Api, where: str) -> int:
     volumes = deployment["spec"]["template"]["spec"]["volumes"]
     (name,) = (each["configMap"]["name"] for each in volumes if "configMap" in each)
     (row,) = rows_of(await api.get("v1", "ConfigMap", name, where))
-    flags = row["args"]
+    flags = row.args
     return int(flags[flags.index("--max-model-len") + 1])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from qwen_contract import pod
 from qwen_operator import naming
 from qwen_operator.desired.asked import write_asked
 from qwen_operator.desired.metadata import Object, build_labels, build_object, build_selector
@@ -77,7 +78,7 @@ def _build_template(wanted: Wanted) -> Object:
     return {
         "metadata": {
             "labels": {**added.labels, **build_labels(wanted)},
-            "annotations": {_DEFAULT_CONTAINER: naming.MODEL_CONTAINER, **added.annotations},
+            "annotations": {_DEFAULT_CONTAINER: pod.MODEL_CONTAINER, **added.annotations},
         },
         "spec": _build_pod_spec(wanted),
     }
@@ -92,7 +93,7 @@ def _build_pod_spec(wanted: Wanted) -> Object:
         # Variables named after a Service "vllm" would be read by vLLM as its own settings.
         "enableServiceLinks": False,
         "securityContext": _build_pod_security(),
-        "terminationGracePeriodSeconds": naming.TERMINATION_GRACE_SECONDS,
+        "terminationGracePeriodSeconds": pod.TERMINATION_GRACE_SECONDS,
         "initContainers": [_build_install_container(wanted)],
         "containers": [
             {
@@ -111,42 +112,42 @@ def _build_pod_spec(wanted: Wanted) -> Object:
 
 def _build_install_container(wanted: Wanted) -> Object:
     return {
-        "name": naming.LAUNCHER_CONTAINER,
+        "name": pod.LAUNCHER_CONTAINER,
         "image": wanted.settings.runtime_image,
-        "args": [naming.INSTALL_LAUNCHER, naming.LAUNCHER_PATH],
+        "args": [pod.INSTALL_LAUNCHER, pod.LAUNCHER_PATH],
         "resources": {
             "requests": {"cpu": _INSTALL_CPU, "memory": _INSTALL_MEMORY},
             "limits": {"memory": _INSTALL_MEMORY},
         },
         "securityContext": _build_container_security(),
-        "volumeMounts": [{"name": LAUNCHER_VOLUME, "mountPath": naming.LAUNCHER_FOLDER}],
+        "volumeMounts": [{"name": LAUNCHER_VOLUME, "mountPath": pod.LAUNCHER_FOLDER}],
     }
 
 
 def _build_model_container(wanted: Wanted, memory: str) -> Object:
     spec, settings = wanted.spec, wanted.settings
     container: Object = {
-        "name": naming.MODEL_CONTAINER,
+        "name": pod.MODEL_CONTAINER,
         "image": spec.image or (settings.cpu_image if wanted.on_cpu else settings.gpu_image),
-        "command": ["python3", naming.LAUNCHER_PATH],
-        "args": ["--plan", naming.PLAN_FOLDER],
+        "command": ["python3", pod.LAUNCHER_PATH],
+        "args": ["--plan", pod.PLAN_FOLDER],
         "env": _build_env(wanted),
         "ports": [
-            _port(naming.HTTP_PORT_NAME, naming.HTTP_PORT),
-            _port(naming.LAUNCHER_PORT_NAME, naming.LAUNCHER_PORT),
+            _port(pod.HTTP_PORT_NAME, pod.HTTP_PORT),
+            _port(pod.LAUNCHER_PORT_NAME, pod.LAUNCHER_PORT),
         ],
         "resources": _build_resources(wanted, memory),
         "securityContext": _build_container_security(),
         "startupProbe": _probe(
-            naming.STARTUP_PATH,
+            pod.STARTUP_PATH,
             period_seconds=_PROBE_SECONDS,
             failures=_STARTUP_SECONDS // _PROBE_SECONDS,
         ),
         "readinessProbe": _probe(
-            naming.READINESS_PATH, period_seconds=_PROBE_SECONDS, failures=_READINESS_FAILURES
+            pod.READINESS_PATH, period_seconds=_PROBE_SECONDS, failures=_READINESS_FAILURES
         ),
         "livenessProbe": _probe(
-            naming.LIVENESS_PATH, period_seconds=_LIVENESS_SECONDS, failures=_LIVENESS_FAILURES
+            pod.LIVENESS_PATH, period_seconds=_LIVENESS_SECONDS, failures=_LIVENESS_FAILURES
         ),
         # The launcher's typed message, or the end of the log when it could not write one.
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -159,10 +160,10 @@ def _build_model_container(wanted: Wanted, memory: str) -> Object:
 def _build_env(wanted: Wanted) -> list[Object]:
     """Folders on the cache, and the user's own; the plan's variables are in its rows."""
     env = {
-        "HF_HOME": f"{naming.CACHE_FOLDER}/huggingface",
+        "HF_HOME": f"{pod.CACHE_FOLDER}/huggingface",
         "HF_HUB_OFFLINE": "1",
-        "HOME": f"{naming.CACHE_FOLDER}/home",
-        "VLLM_CACHE_ROOT": f"{naming.CACHE_FOLDER}/vllm",
+        "HOME": f"{pod.CACHE_FOLDER}/home",
+        "VLLM_CACHE_ROOT": f"{pod.CACHE_FOLDER}/vllm",
     }
     # The kubelet would put other variables in the place of $(NAME).
     env |= {each.name: each.value.replace("$(", "$$(") for each in wanted.spec.engine.env}
@@ -230,7 +231,7 @@ def _port(name: str, port: int) -> Object:
 
 def _probe(path: str, *, period_seconds: int, failures: int) -> Object:
     return {
-        "httpGet": {"path": path, "port": naming.LAUNCHER_PORT_NAME},
+        "httpGet": {"path": path, "port": pod.LAUNCHER_PORT_NAME},
         "periodSeconds": period_seconds,
         "failureThreshold": failures,
         "timeoutSeconds": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
+from qwen_contract import pod
 from qwen_operator import naming
 from qwen_operator.api.v1alpha1 import Source
 from qwen_operator.desired.metadata import Object, build_object, build_selector
@@ -34,7 +35,7 @@ def _build_ingress(operator_namespace: str) -> list[Object]:
     return [
         {
             "from": [{"podSelector": {}}, _namespaces_with(naming.CLIENT_LABEL, "true")],
-            "ports": [_tcp(naming.HTTP_PORT)],
+            "ports": [_tcp(pod.HTTP_PORT)],
         },
         {
             "from": [
@@ -42,7 +43,7 @@ def _build_ingress(operator_namespace: str) -> list[Object]:
                 | {"podSelector": {"matchLabels": {naming.NAME_LABEL: naming.PRODUCT}}},
                 _namespaces_with(naming.SCRAPER_LABEL, "true"),
             ],
-            "ports": [_tcp(naming.LAUNCHER_PORT)],
+            "ports": [_tcp(pod.LAUNCHER_PORT)],
         },
     ]
 

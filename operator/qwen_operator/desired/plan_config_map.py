@@ -13,6 +13,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from qwen_contract import pod
+from qwen_contract.errors import Unreadable
+from qwen_contract.plan import PlannedCard, PlanRow, read_plan, write_plan
 from qwen_operator import naming
 from qwen_operator.api.v1alpha1 import Source
 from qwen_operator.desired.metadata import Object, build_object
@@ -36,13 +39,11 @@ def plan_config_map_name(wanted: Wanted) -> str:
     return naming.plan_name(wanted.name, content_hash(_build_data(wanted)))
 
 
-def rows_of(config_map: Mapping[str, Any]) -> tuple[Object, ...]:
-    """The rows in a plan ConfigMap, by name of the card; () when it holds none that we know."""
+def rows_of(config_map: Mapping[str, Any]) -> tuple[PlanRow, ...]:
+    """The rows in a plan ConfigMap; () when it holds none that we know."""
     try:
-        data = config_map["data"]
-        index = json.loads(data[naming.PLAN_INDEX_KEY])
-        return tuple(json.loads(data[card["file"]]) for card in index["cards"])
-    except (KeyError, TypeError, ValueError):
+        return read_plan(config_map["data"])
+    except (KeyError, TypeError, Unreadable):
         return ()
 
 
@@ -60,50 +61,32 @@ def product_labels(row: CardPlan) -> tuple[str, ...]:
 
 
 def _build_data(wanted: Wanted) -> dict[str, str]:
-    index = {
-        "format": naming.PLAN_FORMAT,
-        "cards": [
-            {
-                "name": row.card.name,
-                "product_labels": product_labels(row),
-                "file": naming.plan_row_key(row.card.name),
-            }
-            for row in wanted.cards
-        ],
-    }
-    rows = {
-        naming.plan_row_key(row.card.name): _as_text(_build_row(row, wanted.spec.source))
-        for row in wanted.cards
-    }
-    return {naming.PLAN_INDEX_KEY: _as_text(index), **rows}
+    return write_plan(tuple(_build_row(row, wanted.spec.source) for row in wanted.cards))
 
 
-def _build_row(row: CardPlan, source: Source) -> Object:
+def _build_row(row: CardPlan, source: Source) -> PlanRow:
     capability = row.card.compute_capability
-    return {
-        "format": naming.PLAN_FORMAT,
-        "card": {
-            "name": row.card.name,
-            "product_labels": product_labels(row),
-            "memory_bytes": row.card.memory_bytes,
-            "compute_capability": None if capability is None else "{}.{}".format(*capability),
-        },
-        "vllm_version": row.request.vllm_version,
-        "tensor_parallel_size": row.request.tensor_parallel_size,
-        "model": _model_of(row, source),
-        "args": row.args,
-        "env": dict(row.env),
-    }
+    return PlanRow(
+        card=PlannedCard(
+            name=row.card.name,
+            product_labels=product_labels(row),
+            memory_bytes=row.card.memory_bytes,
+            compute_capability=None if capability is None else "{}.{}".format(*capability),
+        ),
+        vllm_version=row.request.vllm_version,
+        tensor_parallel_size=row.request.tensor_parallel_size,
+        model=_model_of(row, source),
+        needed_bytes=0 if row.card.is_cpu else row.budget.admissible_bytes,
+        kv_cache_bytes=row.kv_cache_bytes,
+        args=row.args,
+        env=dict(row.env),
+    )
 
 
 def _model_of(row: CardPlan, source: Source) -> str:
     """What ``vllm serve`` is given: a repository, or the folder where the weights lie."""
     if source.host_path is not None:
-        return naming.SOURCE_FOLDER
+        return pod.SOURCE_FOLDER
     if (claim := source.persistent_volume_claim) is not None:
-        return f"{naming.SOURCE_FOLDER}/{claim.path}" if claim.path else naming.SOURCE_FOLDER
+        return f"{pod.SOURCE_FOLDER}/{claim.path}" if claim.path else pod.SOURCE_FOLDER
     return row.model_repository
-
-
-def _as_text(value: object) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"

@@ -9,8 +9,11 @@ fields that the user changed and what followed from them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
+from qwen_contract import pod
+from qwen_contract.plan import PlanRow
 from qwen_operator import naming
 from qwen_operator.desired.asked import Asked, default_of, read_asked
 from qwen_operator.desired.metadata import Object
@@ -75,8 +78,8 @@ def keep_running_template(desired: Object, live: Mapping[str, Any] | None) -> Ob
 def explain_rollout(
     live: Mapping[str, Any],
     desired: Object,
-    old_rows: Sequence[Object],
-    new_rows: Sequence[Object],
+    old_rows: Sequence[PlanRow],
+    new_rows: Sequence[PlanRow],
 ) -> str | None:
     """Why applying ``desired`` replaces the pods of ``live``; None when it replaces none.
 
@@ -111,7 +114,7 @@ def _identity(deployment: Mapping[str, Any]) -> tuple[Asked, str, str]:
         },
         _plan_name(template),
         _by_name(template.get("spec", {}).get("containers", []))
-        .get(naming.MODEL_CONTAINER, {})
+        .get(pod.MODEL_CONTAINER, {})
         .get("image", ""),
     )
 
@@ -138,9 +141,9 @@ def _explain_asked(old: Asked, new: Asked) -> Iterator[Change]:
             yield path, before, after
 
 
-def _explain_rows(old_rows: Sequence[Object], new_rows: Sequence[Object]) -> list[Change]:
+def _explain_rows(old_rows: Sequence[PlanRow], new_rows: Sequence[PlanRow]) -> list[Change]:
     """Differing facts of cards that both plans have, each fact once, and the cards that differ."""
-    old, new = ({row["card"]["name"]: row for row in rows} for rows in (old_rows, new_rows))
+    old, new = ({row.card.name: row for row in rows} for rows in (old_rows, new_rows))
     changes: list[Change] = []
     if set(old) != set(new):
         changes.append(("cards", ", ".join(sorted(old)), ", ".join(sorted(new))))
@@ -155,13 +158,10 @@ def _explain_rows(old_rows: Sequence[Object], new_rows: Sequence[Object]) -> lis
     return changes
 
 
-def _facts_of(row: Object) -> dict[str, str]:
-    facts = _flags_of(row["args"]) | {f"env.{name}": value for name, value in row["env"].items()}
-    for key in ("vllm_version", "model"):
-        facts[key] = str(row[key])
-    for key, value in row["card"].items():
-        facts[f"card.{key}"] = str(value)
-    return facts
+def _facts_of(row: PlanRow) -> dict[str, str]:
+    facts = _flags_of(row.args) | {f"env.{name}": value for name, value in row.env.items()}
+    facts |= {"vllm_version": row.vllm_version, "model": row.model}
+    return facts | {f"card.{key}": str(value) for key, value in asdict(row.card).items()}
 
 
 def _flags_of(args: Iterable[str]) -> dict[str, str]:
@@ -206,7 +206,7 @@ def _by_name(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]
 def _shortened(path: tuple[str, ...]) -> str:
     """The path without what is the same for nearly all: the model container is meant."""
     for prefix in (
-        ("spec", "containers", naming.MODEL_CONTAINER),
+        ("spec", "containers", pod.MODEL_CONTAINER),
         ("spec", "initContainers"),
         ("spec",),
         ("metadata",),

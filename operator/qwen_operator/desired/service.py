@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen_operator import naming
+from qwen_contract import pod
 from qwen_operator.desired.metadata import Object, build_object, build_selector
 from qwen_operator.desired.wanted import Wanted
 
@@ -17,9 +17,9 @@ def build_service(wanted: Wanted) -> Object | None:
             "selector": build_selector(wanted),
             "ports": [
                 {
-                    "name": naming.HTTP_PORT_NAME,
-                    "port": naming.SERVICE_PORT,
-                    "targetPort": naming.HTTP_PORT_NAME,
+                    "name": pod.HTTP_PORT_NAME,
+                    "port": pod.SERVICE_PORT,
+                    "targetPort": pod.HTTP_PORT_NAME,
                     "protocol": "TCP",
                 }
             ],

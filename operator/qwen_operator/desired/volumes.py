@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from qwen_contract import pod
 from qwen_operator import naming
 from qwen_operator.api.v1alpha1 import CacheType
 from qwen_operator.desired.metadata import Object
@@ -49,13 +50,13 @@ def build_mounts(wanted: Wanted, shared_memory: str) -> tuple[Mount, ...]:
     return (
         Mount(
             name=LAUNCHER_VOLUME,
-            path=naming.LAUNCHER_FOLDER,
+            path=pod.LAUNCHER_FOLDER,
             source=_empty_dir(format_bytes_quantity(_LAUNCHER_BYTES)),
             read_only=True,
         ),
         Mount(
             name=PLAN_VOLUME,
-            path=naming.PLAN_FOLDER,
+            path=pod.PLAN_FOLDER,
             source={"configMap": config_map},
             read_only=True,
         ),
@@ -69,7 +70,7 @@ def build_mounts(wanted: Wanted, shared_memory: str) -> tuple[Mount, ...]:
             path="/tmp",  # noqa: S108 the pod's own
             source=_empty_dir(format_bytes_quantity(_SCRATCH_BYTES)),
         ),
-        Mount(name="cache", path=naming.CACHE_FOLDER, source=_build_cache(wanted)),
+        Mount(name="cache", path=pod.CACHE_FOLDER, source=_build_cache(wanted)),
         *_build_source(wanted),
     )
 
@@ -103,7 +104,7 @@ def _build_source(wanted: Wanted) -> tuple[Mount, ...]:
         volume = {"hostPath": {"path": folder.path, "type": "Directory"}}
     else:
         return ()
-    return (Mount(name="source", path=naming.SOURCE_FOLDER, source=volume, read_only=True),)
+    return (Mount(name="source", path=pod.SOURCE_FOLDER, source=volume, read_only=True),)
 
 
 def _empty_dir(size: str) -> Object:

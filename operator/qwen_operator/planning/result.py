@@ -46,9 +46,14 @@ class Budget:
         return self.kv_cache_bytes_expected - self.band_bytes - self.overcommitted_bytes
 
     @property
+    def admissible_bytes(self) -> int:
+        """What vLLM is told it may use, and wants free before it starts."""
+        return max(0, self.requested_bytes - self.overcommitted_bytes)
+
+    @property
     def admissible_utilization(self) -> float:
         """Share of the card that is really there to use; vLLM checks it against free memory."""
-        return max(0, self.requested_bytes - self.overcommitted_bytes) / self.card_bytes
+        return self.admissible_bytes / self.card_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from qwen_contract.plan import PlanRow
 from qwen_operator import naming
 from qwen_operator.api.conditions import ConditionReason
 from qwen_operator.desired.children import build_children, owned_kinds
@@ -172,7 +173,7 @@ def _rollout_events(
             yield Event(reason="RollingOut", message=reason)
 
 
-def _rows_mounted(observed: Observed, deployment: Mapping[str, Any]) -> tuple[Object, ...]:
+def _rows_mounted(observed: Observed, deployment: Mapping[str, Any]) -> tuple[PlanRow, ...]:
     volumes = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", ())
     for volume in volumes:
         name = volume.get("configMap", {}).get("name")

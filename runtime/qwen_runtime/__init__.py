@@ -1,0 +1,1 @@
+"""Programs of a model pod: launcher, fetcher and the entry point of our image."""
