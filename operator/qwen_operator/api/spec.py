@@ -422,8 +422,9 @@ class QwenDeploymentSpec(ApiModel):
     revision: Revision | None = Field(
         default=None,
         description=(
-            "Commit, tag or branch of the repository; a commit never changes under you. "
-            "Default the commit that the catalogue pins, for example main."
+            "Commit, tag or branch of the repository. A commit never changes under you; a branch "
+            "is looked up when a pod fetches, and its commit is told in status. Default main, "
+            "for example 1cfa9a7208912126459214e8b04321603b3df60c."
         ),
     )
     source: Source = Field(
