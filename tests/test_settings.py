@@ -20,3 +20,10 @@ def test_namespaces_are_separated_by_commas() -> None:
 def test_a_number_that_is_none_is_refused_by_name(given: str) -> None:
     with pytest.raises(InvalidInput, match=f"QWEN_OPERATOR_WORKERS is '{given}'"):
         read_settings({"QWEN_OPERATOR_WORKERS": given})
+
+
+def test_leader_election_is_off_unless_asked_for() -> None:
+    assert not read_settings({}).leader_election
+    assert read_settings({"QWEN_OPERATOR_LEADER_ELECTION": "true"}).leader_election
+    with pytest.raises(InvalidInput, match="QWEN_OPERATOR_LEADER_ELECTION is 'yes'"):
+        read_settings({"QWEN_OPERATOR_LEADER_ELECTION": "yes"})

@@ -14,6 +14,7 @@ _PREFIX = "QWEN_OPERATOR_"
 _RESYNC_SECONDS = 300.0
 _WORKERS = 4
 _HEALTH_PORT = 8080
+_FLAGS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Settings:
     """Every object is looked at at least this often, whatever events were lost."""
     workers: int = _WORKERS
     """Objects that are reconciled at a time; more load the API server, not the operator."""
+    leader_election: bool = False
+    """Whether other operators may run beside this one; all but one wait."""
     health_port: int = _HEALTH_PORT
     """Port of /healthz, /readyz and /metrics."""
 
@@ -50,6 +53,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             )
         return value
 
+    def flag(name: str) -> bool:
+        given = text(name, "false")
+        if given not in _FLAGS:
+            raise InvalidInput(_PREFIX + name, given, "it is true or false", "mend the setting")
+        return _FLAGS[given]
+
     namespaces = text("NAMESPACES", "")
     return Settings(
         children=ChildSettings(
@@ -61,6 +70,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ),
         namespaces=tuple(filter(None, (name.strip() for name in namespaces.split(",")))),
         resync_seconds=number("RESYNC_SECONDS", _RESYNC_SECONDS, least=1),
+        leader_election=flag("LEADER_ELECTION"),
         workers=int(number("WORKERS", _WORKERS, least=1)),
         health_port=int(number("HEALTH_PORT", _HEALTH_PORT, least=1)),
     )

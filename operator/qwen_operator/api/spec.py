@@ -213,8 +213,9 @@ class Accelerator(ApiModel):
     memory_mib: Annotated[Int32, Field(ge=1024, le=1_048_576)] | None = Field(
         default=None,
         description=(
-            "Memory of one card as CUDA reports it, in MiB; only for a card given by its label. "
-            "Default what the node says, for example 24124."
+            "Memory of one card as CUDA reports it, in MiB, for a card given by its label; of a "
+            "CPU, main memory for weights and KV cache. Default what the node says, 16384 for a "
+            "CPU, for example 24124."
         ),
     )
     compute_capability: ComputeCapability | None = Field(
