@@ -18,7 +18,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 USER_AGENT = f"qwen-operator/{__version__}"
 """What the API server's audit log calls our requests."""
 _REQUEST_TIMEOUT_SECONDS = 30
-_CONFLICT, _NOT_FOUND = 409, 404
+_CONFLICT, _FORBIDDEN, _NOT_FOUND = 409, 403, 404
 
 Object = dict[str, Any]
 CountCall = Callable[[str, int], None]
@@ -112,12 +112,21 @@ class Api:
             text = str((await response.read()).decode())  # type: ignore[no-untyped-call]
         except (ClientError, TimeoutError) as error:
             self._count_call(method, 0)
-            raise ApiError(0, f"the API server does not answer: {error!r}") from error
+            said = str(error) or type(error).__name__
+            raise ApiError(0, f"the API server does not answer: {said}") from error
         self._count_call(method, response.status)
         answer = json.loads(text) if text.startswith("{") else {"message": text}
         if response.status >= 400:
-            raise ApiError(response.status, str(answer.get("message") or text))
+            raise ApiError(response.status, explain_refusal(response.status, answer, text))
         return dict(answer)
+
+
+def explain_refusal(status: int, answer: Mapping[str, Any], text: str = "") -> str:
+    """The API server's sentence; what it forbids names verb, resource and account, not the cure."""
+    said = str(answer.get("message") or text).strip()
+    if status != _FORBIDDEN or "cannot" not in said:
+        return said
+    return f"{said}; whoever administers the cluster must grant it, as the chart's roles do"
 
 
 @asynccontextmanager
