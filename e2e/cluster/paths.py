@@ -13,7 +13,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 GO_MODULES: Final = Path(__file__).parent / "go"
 
-CACHE: Final = REPOSITORY / ".cache" / "e2e"
+CACHE: Final = (REPOSITORY / ".cache" / "e2e").resolve()
 """What is worth keeping between clusters: binaries, packages, images. `down` leaves it alone."""
 
 DEFAULT_STATE: Final = CACHE / "cluster"

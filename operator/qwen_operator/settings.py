@@ -14,7 +14,6 @@ _PREFIX = "QWEN_OPERATOR_"
 _RESYNC_SECONDS = 300.0
 _WORKERS = 4
 _HEALTH_PORT = 8080
-_FLAGS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +24,8 @@ class Settings:
     """Images and what else shapes the children."""
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch; empty means all, which needs a ClusterRole."""
+    read_nodes: bool = True
+    """Whether nodes may be listed, which no Role allows."""
     resync_seconds: float = _RESYNC_SECONDS
     """Every object is looked at at least this often, whatever events were lost."""
     workers: int = _WORKERS
@@ -36,7 +37,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Settings from ``QWEN_OPERATOR_*``; raises `InvalidInput` for a number that is none."""
+    """Settings from ``QWEN_OPERATOR_*``; raises `InvalidInput` for a value that is none."""
 
     def text(name: str, default: str) -> str:
         return environment.get(_PREFIX + name) or default
@@ -53,13 +54,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             )
         return value
 
-    def flag(name: str) -> bool:
-        given = text(name, "false")
-        if given not in _FLAGS:
+    def flag(name: str, *, default: bool) -> bool:
+        given = text(name, str(default)).lower()
+        if given not in {"true", "false"}:
             raise InvalidInput(_PREFIX + name, given, "it is true or false", "mend the setting")
-        return _FLAGS[given]
+        return given == "true"
 
-    namespaces = text("NAMESPACES", "")
+    given_namespaces = text("NAMESPACES", "").split(",")
+    namespaces = tuple(filter(None, (name.strip() for name in given_namespaces)))
     return Settings(
         children=ChildSettings(
             gpu_image=text("GPU_IMAGE", f"vllm/vllm-openai:v{GPU_VLLM_VERSION}"),
@@ -68,9 +70,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             operator_namespace=text("NAMESPACE", "qwen-operator"),
             claim_access_mode=text("CLAIM_ACCESS_MODE", "ReadWriteOnce"),
         ),
-        namespaces=tuple(filter(None, (name.strip() for name in namespaces.split(",")))),
+        namespaces=namespaces,
+        read_nodes=flag("READ_NODES", default=not namespaces),
         resync_seconds=number("RESYNC_SECONDS", _RESYNC_SECONDS, least=1),
-        leader_election=flag("LEADER_ELECTION"),
+        leader_election=flag("LEADER_ELECTION", default=False),
         workers=int(number("WORKERS", _WORKERS, least=1)),
         health_port=int(number("HEALTH_PORT", _HEALTH_PORT, least=1)),
     )

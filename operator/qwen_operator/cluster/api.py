@@ -129,17 +129,26 @@ class Api:
             text = str((await response.read()).decode())  # type: ignore[no-untyped-call]
         except (ClientError, TimeoutError) as error:
             self._count_call(method, 0)
-            raise ApiError(0, f"the API server does not answer: {error!r}") from error
+            said = str(error) or type(error).__name__
+            raise ApiError(0, f"the API server does not answer: {said}") from error
         self._count_call(method, response.status)
         answer: Object = json.loads(text) if text.startswith("{") else {"message": text}
         if response.status >= 400:
             causes = (answer.get("details") or {}).get("causes") or ()
             raise ApiError(
                 response.status,
-                str(answer.get("message") or text),
+                explain_refusal(response.status, answer, text),
                 tuple(str(cause.get("reason")) for cause in causes),
             )
         return dict(answer)
+
+
+def explain_refusal(status: int, answer: Mapping[str, Any], text: str = "") -> str:
+    """The API server's sentence; what it forbids names verb, resource and account, not the cure."""
+    said = str(answer.get("message") or text).strip()
+    if status != _FORBIDDEN or "cannot" not in said:
+        return said
+    return f"{said}; whoever administers the cluster must grant it, as the chart's roles do"
 
 
 @asynccontextmanager

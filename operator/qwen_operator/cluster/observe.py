@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from qwen_operator import naming
@@ -16,12 +17,18 @@ from qwen_operator.reconcile.observed import GpuUse, Observed, PodState
 _ENDED = {"Succeeded", "Failed"}
 
 
-async def observe(api: Api, namespace: str, name: str, *, may_read_nodes: bool) -> Observed | None:
-    """The QwenDeployment with its children and pods; None where it is gone or going."""
+async def observe(
+    api: Api, namespace: str, name: str, *, may_read_nodes: bool, namespaces: Sequence[str] = ()
+) -> Observed | None:
+    """The QwenDeployment with its children and pods; None where it is gone or going.
+
+    ``namespaces`` are those in which pods may be listed; empty means all.
+    """
     owner = await api.get(owner_path(namespace, name))
     if owner is None or "deletionTimestamp" in owner["metadata"]:
         return None
-    selector = f"{naming.INSTANCE_LABEL}={name}"
+    # Without the product's label, a Helm release of the same name would count as its pods.
+    selector = f"{naming.PART_OF_LABEL}={naming.PRODUCT},{naming.INSTANCE_LABEL}={name}"
     found, pods = await asyncio.gather(
         asyncio.gather(
             *(_children_of(api, kind, namespace, name, selector) for kind in owned_kinds())
@@ -38,7 +45,7 @@ async def observe(api: Api, namespace: str, name: str, *, may_read_nodes: bool) 
         children=children,
         pods=states,
         mounted_config_maps=mounted_config_maps(pods),
-        gpus=await _gpu_use(api) if waits and may_read_nodes else None,
+        gpus=await _gpu_use(api, namespaces or ("",)) if waits and may_read_nodes else None,
         now=datetime.now(UTC),
     )
 
@@ -90,12 +97,15 @@ def mounted_config_maps(pods: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     )
 
 
-async def _gpu_use(api: Api) -> GpuUse | None:
-    """GPUs by product label; None where we may not look at nodes."""
+async def _gpu_use(api: Api, namespaces: Sequence[str]) -> GpuUse | None:
+    """GPUs by product label; None where we may not look at nodes.
+
+    What pods of other namespaces hold looks free, so that too little is never claimed.
+    """
     try:
-        nodes, pods = await asyncio.gather(
+        nodes, *found = await asyncio.gather(
             api.list(object_path("v1", "nodes", ""), labelSelector=naming.GPU_PRODUCT_LABEL),
-            api.list(object_path("v1", "pods", "")),
+            *(api.list(object_path("v1", "pods", namespace)) for namespace in namespaces),
         )
     except ApiError:
         return None
@@ -108,7 +118,7 @@ async def _gpu_use(api: Api) -> GpuUse | None:
         allocatable = (node.get("status") or {}).get("allocatable") or {}
         total[product[node["metadata"]["name"]]] += int(allocatable.get(naming.GPU_RESOURCE, 0))
     used: Counter[str] = Counter()
-    for pod in pods:
+    for pod in chain.from_iterable(found):
         label = product.get(pod["spec"].get("nodeName", ""))
         if label is not None and (pod.get("status") or {}).get("phase") not in _ENDED:
             used[label] += sum(_gpus_of(container) for container in pod["spec"]["containers"])

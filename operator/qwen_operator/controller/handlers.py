@@ -44,16 +44,18 @@ _CHILDREN = (
 )
 
 
-def kopf_settings(*, clusterwide: bool) -> kopf.OperatorSettings:
-    """No events of kopf's own, no scanning that a namespaced Role does not allow."""
+def kopf_settings() -> kopf.OperatorSettings:
+    """No events of kopf's own, no look at CRDs and namespaces, which would need further rights."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
-    settings.scanning.disabled = not clusterwide
+    settings.scanning.disabled = True
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.persistence.progress_storage = _NoProgress()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
+    # What lasts longer ends kopf, and `events` says so and starts it again.
+    settings.networking.error_backoffs = (1, 2)
     for _, _, plural in _CHILDREN:
         settings.watching.label_selectors[plural] = f"{naming.PART_OF_LABEL}={naming.PRODUCT}"
     return settings

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Coroutine
 
-import kopf
-
 from qwen_operator.cluster.api import Api, ApiError, connect
 from qwen_operator.cluster.leader import Leadership
-from qwen_operator.controller.handlers import kopf_settings, register
+from qwen_operator.controller.events import Events, stop_on_signals
 from qwen_operator.controller.health import Heartbeat, serve_health
 from qwen_operator.controller.telemetry import Telemetry
 from qwen_operator.controller.work_queue import WorkQueue
@@ -22,7 +19,6 @@ from qwen_operator.errors import InvalidInput
 from qwen_operator.settings import Settings, read_settings
 
 _LOG = logging.getLogger("qwen_operator")
-_FIRST_RESYNC_RETRY_SECONDS = 5.0
 _GAUGE_SECONDS = 1.0
 
 
@@ -30,8 +26,7 @@ async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; children keep serving."""
     telemetry, heartbeat = Telemetry(), Heartbeat(2 * settings.resync_seconds)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop_on_signals(stop)
     health = await serve_health(settings.health_port, telemetry, heartbeat)
     try:
         async with connect(telemetry.count_call) as api:
@@ -56,10 +51,11 @@ def _loops(
     """Everything that runs side by side in the operator that works."""
     queue = WorkQueue()
     worker = Worker(api, settings, queue, telemetry, heartbeat)
+    events = Events(worker, settings, queue)
     heartbeat.start()
     return [
-        _watch(settings, queue, stop),
-        _resync(worker, settings.resync_seconds),
+        events.watch(stop),
+        events.resync(),
         _watch_queue(queue, telemetry),
         *(worker.run() for _ in range(settings.workers)),
     ]
@@ -84,32 +80,6 @@ async def _first_of(
     return told not in done
 
 
-async def _watch(settings: Settings, queue: WorkQueue, stop: asyncio.Event) -> None:
-    registry = kopf.OperatorRegistry()
-    register(registry, queue)
-    clusterwide = not settings.namespaces
-    await kopf.operator(
-        registry=registry,
-        settings=kopf_settings(clusterwide=clusterwide),
-        standalone=True,
-        clusterwide=clusterwide,
-        namespaces=settings.namespaces,
-        stop_flag=stop,
-    )
-
-
-async def _resync(worker: Worker, seconds: float) -> None:
-    """Look at everything now and then; keep asking while the API server or the CRD is away."""
-    while True:
-        try:
-            await worker.resync()
-            await asyncio.sleep(seconds)
-        except ApiError as error:
-            missing = " (is the CRD installed?)" if error.is_missing else ""
-            _LOG.warning("cannot list QwenDeployments: %s%s", error, missing)
-            await asyncio.sleep(_FIRST_RESYNC_RETRY_SECONDS)
-
-
 async def _watch_queue(queue: WorkQueue, telemetry: Telemetry) -> None:
     while True:
         telemetry.queue_depth.set(len(queue))
@@ -120,8 +90,8 @@ async def _watch_queue(queue: WorkQueue, telemetry: Telemetry) -> None:
 def main() -> int:
     """Read the settings and run."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
-    # kopf tells of every event that a handler has seen.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # kopf tells of every event, and of every failure several times over; `events` says it once.
+    logging.getLogger("kopf").setLevel(logging.CRITICAL)
     try:
         asyncio.run(run(read_settings(os.environ)))
     except (InvalidInput, ApiError) as error:

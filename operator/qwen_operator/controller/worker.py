@@ -68,7 +68,12 @@ class Worker:
         self._heartbeat.beat()
 
     async def _pass(self, key: Key) -> str:
-        observed = await observe(self._api, *key, may_read_nodes=not self._settings.namespaces)
+        observed = await observe(
+            self._api,
+            *key,
+            may_read_nodes=self._settings.read_nodes,
+            namespaces=self._settings.namespaces,
+        )
         if observed is None:
             return "gone"
         outcome = reconcile(observed, self._settings.children)
