@@ -4,7 +4,8 @@ UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
 .PHONY: help test lint types layers unit e2e cluster-up cluster-down crd calibrate \
-	accuracy claims models plan-speed crd-is-current
+	accuracy claims models plan-speed control-plane-scale crd-is-current manifests \
+	operator-requirements
 
 help:  ## Show this text
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,12 +22,22 @@ types:  ## mypy strict
 layers:  ## import-linter: the architecture holds
 	$(RUN) lint-imports --no-cache
 
-crd:  ## Write crds/ from the API models
+crd:  ## Write crds/, and its copy in the chart, from the API models
 	$(RUN) python -m qwen_operator.api.crd > crds/qwen-operator.io_qwendeployments.yaml
+	cp crds/qwen-operator.io_qwendeployments.yaml charts/qwen-operator/files/crd.yaml
 
 crd-is-current:
 	$(RUN) python -m qwen_operator.api.crd | diff -u crds/qwen-operator.io_qwendeployments.yaml - \
 	  || { echo "crds/ is not what the API models say; run: make crd"; exit 1; }
+	diff -u crds/qwen-operator.io_qwendeployments.yaml charts/qwen-operator/files/crd.yaml \
+	  || { echo "the chart's CRD is not that of crds/; run: make crd"; exit 1; }
+
+manifests:  ## Write manifests/ from the chart (builds Helm the first time: 2 minutes)
+	$(RUN) python -m e2e.chart
+
+operator-requirements:  ## Write what the operator's image installs, from uv.lock
+	$(UV) export --quiet --locked --extra operator --no-dev --no-emit-project --no-header \
+	  --output-file operator/requirements.txt
 
 unit:  ## Tests without a cluster
 	$(RUN) pytest -q -n 2 --dist loadscope -m "not control_plane and not node"
@@ -54,3 +65,6 @@ models:  ## What usual models need: docs/models.md
 
 plan-speed:  ## Time of a plan and of the command
 	$(RUN) python -m benchmarks.planner.speed
+
+control-plane-scale:  ## The operator with 100 and 1,000 objects: latency, writes, memory
+	$(RUN) python -m benchmarks.control_plane

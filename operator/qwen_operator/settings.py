@@ -24,16 +24,20 @@ class Settings:
     """Images and what else shapes the children."""
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch; empty means all, which needs a ClusterRole."""
+    read_nodes: bool = True
+    """Whether nodes may be listed, which no Role allows."""
     resync_seconds: float = _RESYNC_SECONDS
     """Every object is looked at at least this often, whatever events were lost."""
     workers: int = _WORKERS
     """Objects that are reconciled at a time; more load the API server, not the operator."""
+    leader_election: bool = False
+    """Whether other operators may run beside this one; all but one wait."""
     health_port: int = _HEALTH_PORT
     """Port of /healthz, /readyz and /metrics."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Settings from ``QWEN_OPERATOR_*``; raises `InvalidInput` for a number that is none."""
+    """Settings from ``QWEN_OPERATOR_*``; raises `InvalidInput` for a value that is none."""
 
     def text(name: str, default: str) -> str:
         return environment.get(_PREFIX + name) or default
@@ -50,7 +54,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             )
         return value
 
-    namespaces = text("NAMESPACES", "")
+    def flag(name: str, *, default: bool) -> bool:
+        given = text(name, str(default)).lower()
+        if given not in {"true", "false"}:
+            raise InvalidInput(_PREFIX + name, given, "it is true or false", "mend the setting")
+        return given == "true"
+
+    given_namespaces = text("NAMESPACES", "").split(",")
+    namespaces = tuple(filter(None, (name.strip() for name in given_namespaces)))
     return Settings(
         children=ChildSettings(
             gpu_image=text("GPU_IMAGE", f"vllm/vllm-openai:v{GPU_VLLM_VERSION}"),
@@ -59,8 +70,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             operator_namespace=text("NAMESPACE", "qwen-operator"),
             claim_access_mode=text("CLAIM_ACCESS_MODE", "ReadWriteOnce"),
         ),
-        namespaces=tuple(filter(None, (name.strip() for name in namespaces.split(",")))),
+        namespaces=namespaces,
+        read_nodes=flag("READ_NODES", default=not namespaces),
         resync_seconds=number("RESYNC_SECONDS", _RESYNC_SECONDS, least=1),
+        leader_election=flag("LEADER_ELECTION", default=False),
         workers=int(number("WORKERS", _WORKERS, least=1)),
         health_port=int(number("HEALTH_PORT", _HEALTH_PORT, least=1)),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from qwen_operator import naming
@@ -16,20 +17,26 @@ from qwen_operator.reconcile.observed import GpuUse, Observed, PodState
 _ENDED = {"Succeeded", "Failed"}
 
 
-async def observe(api: Api, namespace: str, name: str, *, may_read_nodes: bool) -> Observed | None:
-    """The QwenDeployment with its children and pods; None where it is gone or going."""
+async def observe(
+    api: Api, namespace: str, name: str, *, may_read_nodes: bool, namespaces: Sequence[str] = ()
+) -> Observed | None:
+    """The QwenDeployment with its children and pods; None where it is gone or going.
+
+    ``namespaces`` are those in which pods may be listed; empty means all.
+    """
     owner = await api.get(owner_path(namespace, name))
     if owner is None or "deletionTimestamp" in owner["metadata"]:
         return None
-    selector = f"{naming.INSTANCE_LABEL}={name}"
-    lists, pods = await asyncio.gather(
+    # Without the product's label, a Helm release of the same name would count as its pods.
+    selector = f"{naming.PART_OF_LABEL}={naming.PRODUCT},{naming.INSTANCE_LABEL}={name}"
+    found, pods = await asyncio.gather(
         asyncio.gather(
             *(_children_of(api, kind, namespace, name, selector) for kind in owned_kinds())
         ),
         api.list(object_path("v1", "pods", namespace), labelSelector=selector),
     )
     children = {
-        (child["kind"], child["metadata"]["name"]): child for found in lists for child in found
+        (child["kind"], child["metadata"]["name"]): child for each in found for child in each
     }
     states = tuple(pod_state(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"])
     waits = any(state.unschedulable for state in states)
@@ -38,22 +45,21 @@ async def observe(api: Api, namespace: str, name: str, *, may_read_nodes: bool) 
         children=children,
         pods=states,
         mounted_config_maps=mounted_config_maps(pods),
-        gpus=await _gpu_use(api) if waits and may_read_nodes else None,
+        gpus=await _gpu_use(api, namespaces or ("",)) if waits and may_read_nodes else None,
         now=datetime.now(UTC),
     )
 
 
 async def _children_of(
     api: Api, kind: OwnedKind, namespace: str, name: str, selector: str
-) -> Iterable[Object]:
-    """Ours by label, and a namesake without it, which would be in our way."""
+) -> list[Object]:
+    """By name where it is known, ours or a namesake in our way: a list costs the API server a
+    look at every object of the namespace."""
     path = object_path(kind.api_version, kind.plural, namespace)
-    found = await api.list(path, labelSelector=selector)
-    if any(child["metadata"]["name"] == name for child in found) or kind.kind == "ConfigMap":
-        return found
-    child_name = naming.cache_claim_name(name) if kind.kind == "PersistentVolumeClaim" else name
-    namesake = await api.get(f"{path}/{child_name}")
-    return found if namesake is None else [*found, namesake]
+    if kind.name_of is None:
+        return await api.list(path, labelSelector=selector)
+    found = await api.get(f"{path}/{kind.name_of(name)}")
+    return [] if found is None else [found]
 
 
 def pod_state(pod: Mapping[str, Any]) -> PodState:
@@ -91,12 +97,15 @@ def mounted_config_maps(pods: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     )
 
 
-async def _gpu_use(api: Api) -> GpuUse | None:
-    """GPUs by product label; None where we may not look at nodes."""
+async def _gpu_use(api: Api, namespaces: Sequence[str]) -> GpuUse | None:
+    """GPUs by product label; None where we may not look at nodes.
+
+    What pods of other namespaces hold looks free, so that too little is never claimed.
+    """
     try:
-        nodes, pods = await asyncio.gather(
+        nodes, *found = await asyncio.gather(
             api.list(object_path("v1", "nodes", ""), labelSelector=naming.GPU_PRODUCT_LABEL),
-            api.list(object_path("v1", "pods", "")),
+            *(api.list(object_path("v1", "pods", namespace)) for namespace in namespaces),
         )
     except ApiError:
         return None
@@ -109,7 +118,7 @@ async def _gpu_use(api: Api) -> GpuUse | None:
         allocatable = (node.get("status") or {}).get("allocatable") or {}
         total[product[node["metadata"]["name"]]] += int(allocatable.get(naming.GPU_RESOURCE, 0))
     used: Counter[str] = Counter()
-    for pod in pods:
+    for pod in chain.from_iterable(found):
         label = product.get(pod["spec"].get("nodeName", ""))
         if label is not None and (pod.get("status") or {}).get("phase") not in _ENDED:
             used[label] += sum(_gpus_of(container) for container in pod["spec"]["containers"])

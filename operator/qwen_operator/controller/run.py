@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
-from time import monotonic
+from collections.abc import Coroutine
 
-import kopf
-
-from qwen_operator.cluster.api import ApiError, connect
-from qwen_operator.controller.handlers import kopf_settings, register
-from qwen_operator.controller.health import serve_health
+from qwen_operator.cluster.api import Api, ApiError, connect
+from qwen_operator.cluster.leader import Leadership
+from qwen_operator.controller.events import Events, stop_on_signals
+from qwen_operator.controller.health import Heartbeat, serve_health
 from qwen_operator.controller.telemetry import Telemetry
 from qwen_operator.controller.work_queue import WorkQueue
 from qwen_operator.controller.worker import Worker
@@ -21,65 +19,65 @@ from qwen_operator.errors import InvalidInput
 from qwen_operator.settings import Settings, read_settings
 
 _LOG = logging.getLogger("qwen_operator")
-_FIRST_RESYNC_RETRY_SECONDS = 5.0
 _GAUGE_SECONDS = 1.0
 
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; children keep serving."""
-    telemetry, queue = Telemetry(), WorkQueue()
+    telemetry, heartbeat = Telemetry(), Heartbeat(2 * settings.resync_seconds)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with connect(telemetry.count_call) as api:
-        worker = Worker(api, settings, queue, telemetry)
-        registry = kopf.OperatorRegistry()
-        register(registry, queue)
-        health = await serve_health(
-            settings.health_port,
-            telemetry,
-            lambda: monotonic() - worker.last_alive,
-            longest_seconds=2 * settings.resync_seconds,
-        )
-        clusterwide = not settings.namespaces
-        tasks = [
-            asyncio.create_task(
-                kopf.operator(
-                    registry=registry,
-                    settings=kopf_settings(clusterwide=clusterwide),
-                    standalone=True,
-                    clusterwide=clusterwide,
-                    namespaces=settings.namespaces,
-                    stop_flag=stop,
-                ),
-                name="events",
-            ),
-            asyncio.create_task(_resync(worker, settings.resync_seconds), name="resync"),
-            asyncio.create_task(_watch_queue(queue, telemetry), name="gauges"),
-            *(asyncio.create_task(worker.run(), name="worker") for _ in range(settings.workers)),
-        ]
-        stopped = asyncio.create_task(stop.wait(), name="stop")
-        # Whichever task ends first, the process ends: Kubernetes starts a whole new one.
-        done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, stopped):
-            task.cancel()
-        await asyncio.gather(*tasks, stopped, return_exceptions=True)
+    stop_on_signals(stop)
+    health = await serve_health(settings.health_port, telemetry, heartbeat)
+    try:
+        async with connect(telemetry.count_call) as api:
+            work: list[Coroutine[None, None, None]] = []
+            if settings.leader_election:
+                leadership = Leadership(api, settings.children.operator_namespace)
+                _LOG.info("waiting for the Lease as %s", leadership.identity)
+                if not await _first_of(stop.wait(), leadership.acquire()):
+                    return
+                _LOG.info("leading")
+                work.append(leadership.keep())
+            work += _loops(api, settings, telemetry, heartbeat, stop)
+            if await _first_of(stop.wait(), *work):
+                _LOG.warning("the Lease is lost, or events ended: starting over")
+    finally:
         await health.cleanup()
-        for task in done:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
 
 
-async def _resync(worker: Worker, seconds: float) -> None:
-    """Look at everything now and then; keep asking while the API server or the CRD is away."""
-    while True:
-        try:
-            await worker.resync()
-            await asyncio.sleep(seconds)
-        except ApiError as error:
-            missing = " (is the CRD installed?)" if error.is_missing else ""
-            _LOG.warning("cannot list QwenDeployments: %s%s", error, missing)
-            await asyncio.sleep(_FIRST_RESYNC_RETRY_SECONDS)
+def _loops(
+    api: Api, settings: Settings, telemetry: Telemetry, heartbeat: Heartbeat, stop: asyncio.Event
+) -> list[Coroutine[None, None, None]]:
+    """Everything that runs side by side in the operator that works."""
+    queue = WorkQueue()
+    worker = Worker(api, settings, queue, telemetry, heartbeat)
+    events = Events(worker, settings, queue)
+    heartbeat.start()
+    return [
+        events.watch(stop),
+        events.resync(),
+        _watch_queue(queue, telemetry),
+        *(worker.run() for _ in range(settings.workers)),
+    ]
+
+
+async def _first_of(
+    stopped: Coroutine[None, None, object], *work: Coroutine[None, None, None]
+) -> bool:
+    """Run all until one ends: whichever it is, Kubernetes starts a whole new process.
+
+    False when we were told to stop; raises what ended the work.
+    """
+    told = asyncio.ensure_future(stopped)
+    tasks = [asyncio.ensure_future(each) for each in work]
+    done, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in (told, *tasks):
+        task.cancel()
+    await asyncio.gather(told, *tasks, return_exceptions=True)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+    return told not in done
 
 
 async def _watch_queue(queue: WorkQueue, telemetry: Telemetry) -> None:
@@ -92,8 +90,8 @@ async def _watch_queue(queue: WorkQueue, telemetry: Telemetry) -> None:
 def main() -> int:
     """Read the settings and run."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
-    # kopf tells of every event that a handler has seen.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # kopf tells of every event, and of every failure several times over; `events` says it once.
+    logging.getLogger("kopf").setLevel(logging.CRITICAL)
     try:
         asyncio.run(run(read_settings(os.environ)))
     except (InvalidInput, ApiError) as error:
