@@ -40,6 +40,19 @@ class HubFile:
             entry["lfs"] = {"oid": self.sha256, "size": self.size, "pointerSize": _POINTER_BYTES}
         return entry
 
+    def as_sibling(self, *, with_hashes: bool) -> dict[str, Any]:
+        """Entry of /api/models/…/revision; ``?blobs=true`` asks for hashes and sizes."""
+        entry: dict[str, Any] = {"rfilename": self.path}
+        if with_hashes:
+            entry |= {"size": self.size, "blobId": self.git_sha1}
+            if self.sha256 is not None:
+                entry["lfs"] = {
+                    "sha256": self.sha256,
+                    "size": self.size,
+                    "pointerSize": _POINTER_BYTES,
+                }
+        return entry
+
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:

@@ -140,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, send_body: bool) -> None:
         self._send_body = send_body
-        path, _, _ = self.path.partition("?")
+        path, _, query = self.path.partition("?")
+        self._query = dict(urllib.parse.parse_qsl(query))
         path = urllib.parse.unquote(path)
         received = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.hub.requests.append(
@@ -205,7 +206,9 @@ class _Handler(BaseHTTPRequestHandler):
                     "tags": [],
                     "downloads": 0,
                     "likes": 0,
-                    "siblings": [{"rfilename": file.path} for file in files],
+                    "siblings": [
+                        file.as_sibling(with_hashes="blobs" in self._query) for file in files
+                    ],
                 }
             )
         elif match["what"] == "tree":
