@@ -4,6 +4,7 @@ Speaks what huggingface_hub 2 asks for: revision, tree, paths-info, and resolve 
 the redirect of LFS files to a content server, ranges included.
 """
 
+import hashlib
 import json
 import re
 import ssl
@@ -24,6 +25,9 @@ _CHUNK_BYTES: Final = 64 << 10
 _API: Final = re.compile(
     r"/api/models/(?P<repository>[^/]+/[^/]+)"
     r"(?:/(?P<what>revision|tree|paths-info)/(?P<revision>[^/]+)(?:/(?P<folder>.*))?)?"
+)
+_MODEL_SCOPE: Final = re.compile(
+    r"/api/v1/models/(?P<repository>[^/]+/[^/]+)/repo(?P<files>/files)?"
 )
 _RESOLVE: Final = re.compile(
     r"/(?P<repository>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)"
@@ -140,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, send_body: bool) -> None:
         self._send_body = send_body
+        if self.path.startswith("http"):  # asked as a proxy, for a hub of another name
+            self.path = "/" + self.path.split("/", 3)[3]
         path, _, query = self.path.partition("?")
         self._query = dict(urllib.parse.parse_qsl(query))
         path = urllib.parse.unquote(path)
@@ -161,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         # The revision stays quoted until its place is known: refs/pr/1 is one segment.
         elif match := _API.fullmatch(self.path.partition("?")[0]):
             self._answer_api(match, received)
+        elif match := _MODEL_SCOPE.fullmatch(path):
+            self._answer_model_scope(match)
         elif match := _RESOLVE.fullmatch(self.path.partition("?")[0]):
             self._resolve(match)
         else:
@@ -216,6 +224,29 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             wanted = _paths(received, self.headers.get("Content-Type", ""))
             self._send_json([file.as_tree_entry() for file in files if file.path in wanted])
+
+    def _answer_model_scope(self, match: re.Match[str]) -> None:
+        """The same folder by ModelScope's API: a list with SHA-256 of every file, and content."""
+        commit = self._open(match["repository"], self._query.get("Revision", BRANCH))
+        if commit is None:
+            return
+        if match["files"]:
+            listed = [
+                {
+                    "Name": file.path.rpartition("/")[2],
+                    "Path": file.path,
+                    "Revision": commit.sha,
+                    "Sha256": hashlib.sha256(file.source.read_bytes()).hexdigest(),
+                    "Size": file.size,
+                    "Type": "blob",
+                }
+                for file in commit.files.values()
+            ]
+            self._send_json({"Code": 200, "Data": {"Files": listed}, "Success": True})
+        elif (file := commit.files.get(self._query.get("FilePath", ""))) is not None:
+            self._send_file(file, {})
+        else:
+            self._fail(HTTPStatus.NOT_FOUND, "", "no such file")
 
     def _resolve(self, match: re.Match[str]) -> None:
         repository, path = match["repository"], urllib.parse.unquote(match["file"])

@@ -6,7 +6,8 @@
     models--ORG--NAME/blobs/HASH.incomplete    what has arrived of it
     models--ORG--NAME/snapshots/COMMIT/FILE    link to a blob
     models--ORG--NAME/refs/REVISION            the commit that a branch or tag meant
-    models--ORG--NAME/verified/COMMIT.json     our manifest; its time is the last use
+    models--ORG--NAME/verified/COMMIT.json     our manifest; its time is the last use,
+                                               locked while weights are loaded
     .locks/models--ORG--NAME/COMMIT.lock       held by the one who fetches that commit
     .locks/models--ORG--NAME/HASH.lock         held by the one who fetches that blob
 """
@@ -105,13 +106,13 @@ class Repository:
             Path(blob).unlink(missing_ok=True)
 
     @contextmanager
-    def locked_if_idle(self) -> Iterator[bool]:
-        """Hold every lock of the repository, or say that somebody works on it."""
+    def locked_if_idle(self, own_commit: str) -> Iterator[bool]:
+        """Hold every lock of the repository but our own, or say that somebody works on it."""
         with ExitStack() as stack:
             yield all(
                 stack.enter_context(try_lock(file))
-                for file in _files(self.lock("any").parent)
-                if file.suffix == ".lock"
+                for file in _files(self.lock(own_commit).parent)
+                if file.suffix == ".lock" and file != self.lock(own_commit)
             )
 
     def snapshots(self, *, busy: bool) -> list[Snapshot]:
@@ -123,7 +124,8 @@ class Repository:
                 str(self.blob(link.readlink().name)) for link in _links(folder)
             ) & frozenset(str(file) for file in _files(self.folder / "blobs"))
             left -= blobs
-            found.append(self._snapshot(folder.name, blobs, self._used(folder), busy=busy))
+            in_use = busy or self._is_in_use(folder.name)
+            found.append(self._snapshot(folder.name, blobs, self._used(folder), busy=in_use))
         if left:
             newest = max(Path(file).stat().st_mtime for file in left)
             found.append(self._snapshot("", frozenset(left), newest, busy=busy))
@@ -139,6 +141,14 @@ class Repository:
             busy=busy,
             blobs=blobs,
         )
+
+    def _is_in_use(self, commit: str) -> bool:
+        """Whether a launcher loads it just now: see `qwen_contract.fetched.in_use_file`."""
+        manifest = self._manifest(commit)
+        if not manifest.exists():
+            return False
+        with try_lock(manifest) as free:
+            return not free
 
     def _used(self, snapshot: Path) -> float:
         manifest = self._manifest(snapshot.name)

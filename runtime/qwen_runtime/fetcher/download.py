@@ -147,7 +147,7 @@ def _receive(run: Run, source: Download, have_bytes: int) -> Iterator[tuple[int,
             position = _first_byte(response)
             if position not in (0, have_bytes):
                 raise Transient(f"{run.wanted.endpoint} sends another part than the one asked for")
-            for chunk in response.iter_bytes(_CHUNK_BYTES):
+            for chunk in response.iter_bytes():
                 if run.stop.is_set():
                     raise Stopped
                 yield position, chunk

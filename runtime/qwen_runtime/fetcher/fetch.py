@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from qwen_runtime.fetcher.download import (
     hash_file,
     start_digest,
 )
-from qwen_runtime.fetcher.eviction import plan_eviction
+from qwen_runtime.fetcher.eviction import Snapshot, plan_eviction
 from qwen_runtime.fetcher.failures import FetchFailed, Wanted
 from qwen_runtime.fetcher.files import Listing, RemoteFile, is_commit, select_files
 from qwen_runtime.fetcher.hub import Hub
@@ -64,15 +64,15 @@ def fetch(options: FetchOptions, connect: Callable[[], Hub]) -> Fetched:
     started = time.monotonic()
     wanted = options.wanted
     repository = Repository(root=options.cache / HUB_FOLDER, name=wanted.repository)
-    session = _Session(options, connect)
     listing = None
     commit = _known_commit(repository, wanted.revision)
-    if commit is None:
-        listing = session.list_files(wanted.revision)
-        commit = listing.commit
-    with hold_lock(
-        repository.lock(commit), lambda: say(f"another process fetches {commit}; waiting for it")
-    ):
+    with ExitStack() as stack:
+        session = stack.enter_context(closing(_Session(options, connect)))
+        if commit is None:
+            listing = session.list_files(wanted.revision)
+            commit = listing.commit
+        waiting = f"another process fetches {commit}; waiting for it"
+        stack.enter_context(hold_lock(repository.lock(commit), lambda: say(waiting)))
         manifest = repository.read_manifest(commit)
         downloaded_bytes, verified = 0, "manifest"
         if not _is_whole(repository, commit, manifest):
@@ -141,6 +141,10 @@ class _Session:
         if self._hub is None:
             self._hub = self._connect()
         return self._hub
+
+    def close(self) -> None:
+        if self._hub is not None:
+            self._hub.close()
 
     def list_files(self, revision: str) -> Listing:
         return self.run.retry(lambda: self.hub.list_files(self.options.wanted, revision))
@@ -220,7 +224,9 @@ class _Fetching:
         self._repository.link(self._commit, file.path, file.blob)
         with self._manifest_lock:
             self._verified[file.path] = observe_verified(blob, file.blob)
-            self._write_manifest(complete=False)
+            # Small files are hashed again faster than a manifest is brought to the disk.
+            if file.sha256 is not None:
+                self._write_manifest(complete=False)
         self._run.progress.add(files=1)
         return downloaded_bytes
 
@@ -260,19 +266,38 @@ class _Fetching:
         }
         self._repository.write_manifest(self._commit, Manifest(files=files, complete=complete))
 
+    def _as_snapshot(self) -> Snapshot:
+        """What this run needs, there or not, parts of downloads included."""
+        paths = (
+            path
+            for file in self._files
+            for path in (self._repository.blob(file.blob), self._repository.partial(file.blob))
+        )
+        return Snapshot(
+            repository=self._repository.name,
+            commit=self._commit,
+            used_seconds=time.time(),
+            busy=True,
+            blobs=frozenset(map(str, paths)),
+        )
+
     def _make_room(self, needed_bytes: int) -> None:
         """Evict other snapshots where a quota allows it. Raises `FetchFailed`, before evicting."""
         root = self._repository.root
         quota_bytes = self._session.options.quota_bytes
         with ExitStack() as stack:
-            snapshots = tuple(
-                snapshot
-                for repository in list_repositories(root)
-                for snapshot in repository.snapshots(
-                    busy=repository.name == self._repository.name
-                    or quota_bytes is None
-                    or not stack.enter_context(repository.locked_if_idle())
-                )
+            snapshots = (
+                self._as_snapshot(),
+                *(
+                    snapshot
+                    for repository in list_repositories(root)
+                    for snapshot in repository.snapshots(
+                        busy=quota_bytes is None
+                        or not stack.enter_context(repository.locked_if_idle(self._commit))
+                    )
+                    if (snapshot.repository, snapshot.commit)
+                    != (self._repository.name, self._commit)
+                ),
             )
             blob_bytes = measure_blobs(root)
             used_bytes = sum(blob_bytes.values())

@@ -35,3 +35,6 @@ class Hub(Protocol):
     @property
     def client(self) -> httpx2.Client:
         """The client that `Download` is for."""
+
+    def close(self) -> None:
+        """Close its connections."""

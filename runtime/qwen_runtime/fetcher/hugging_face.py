@@ -7,7 +7,7 @@ download drops what has arrived when it is interrupted, and verifies no hash.
 from __future__ import annotations
 
 import httpx2
-from huggingface_hub import HfApi, get_session, hf_hub_url, set_client_factory
+from huggingface_hub import HfApi, close_session, get_session, hf_hub_url, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError
 
 from qwen_contract.failure import FailureReason
@@ -30,6 +30,10 @@ class HuggingFace:
     def client(self) -> httpx2.Client:
         """The one that the library uses."""
         return get_session()
+
+    def close(self) -> None:
+        """See `Hub`."""
+        close_session()
 
     def list_files(self, wanted: Wanted, revision: str) -> Listing:
         """See `Hub`."""

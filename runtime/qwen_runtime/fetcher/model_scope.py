@@ -32,6 +32,10 @@ class ModelScope:
         """See `Hub`."""
         return self._client
 
+    def close(self) -> None:
+        """See `Hub`."""
+        self._client.close()
+
     def list_files(self, wanted: Wanted, revision: str) -> Listing:
         """See `Hub`; the revision is always the one of the constructor."""
         try:
