@@ -29,7 +29,7 @@ _MIRROR: Final = "http://deb.debian.org/debian"
 _BASE_CONTENT: Final = ("ca-certificates", "python3", "python3-venv")
 """What our base shares with the public Python image: an interpreter that can install packages."""
 
-_AUTHORITIES: Final = "/etc/ssl/certs"
+_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
@@ -100,7 +100,7 @@ def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
     ):
         arguments = {**image.arguments, "BASE": base}
         build = [*buildah, "build", "--isolation", "chroot", "--tag", reference]
-        # Package registries may be reached through a proxy that only this machine trusts.
+        # Package registries may be behind a proxy whose authority only this machine trusts.
         build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
         for name, value in arguments.items():
             build += ["--build-arg", f"{name}={value}"]
