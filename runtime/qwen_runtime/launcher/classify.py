@@ -17,6 +17,7 @@ from qwen_runtime.launcher.cards import gib
 from qwen_runtime.launcher.log_reader import strip_line
 
 _LOG_LINES: Final = 20
+_LINES_AFTER: Final = 3
 _LINE_CHARACTERS: Final = 400
 _USAGE_ERROR: Final = 2
 
@@ -148,16 +149,11 @@ def _last_error(lines: tuple[str, ...]) -> str | None:
 
 
 def _last_words(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """From a little before the first error that is no sequel: what follows repeats it."""
-    first = next(
-        (
-            position
-            for position, line in enumerate(lines)
-            if _ERROR.match(line) and not _SEQUEL.search(line)
-        ),
-        len(lines) - 1,
-    )
-    end = min(len(lines), first + 3)
+    """Up to a little behind the first error that is no sequel: what follows repeats it."""
+    errors = [position for position, line in enumerate(lines) if _ERROR.match(line)]
+    roots = [position for position in errors if not _SEQUEL.search(lines[position])]
+    first = next(iter(roots or errors), len(lines) - 1)
+    end = min(len(lines), first + _LINES_AFTER)
     return tuple(map(_shorten, lines[max(0, end - _LOG_LINES) : end]))
 
 
@@ -320,7 +316,7 @@ _RULES: Final = (
         re.compile(
             r"Attempted to load weight \(torch\.Size\((?P<there>\[[\d, ]*\])\)\) into parameter "
             r"\(torch\.Size\((?P<wanted>\[[\d, ]*\])\)\)"
-            r"|The size of tensor a \((?P<a>\d+)\) must match"
+            r"|start \(\d+\) \+ length \(\d+\) exceeds dimension size \(\d+\)"
             r"|size mismatch for"
         ),
         FailureReason.WEIGHTS_CORRUPT,
@@ -396,11 +392,11 @@ _RULES: Final = (
         Stage.START,
     ),
     _Rule(
-        re.compile(
-            r"(?:validation errors? for \w*Config|^(?:\S*ValidationError|NotImplementedError): )"
-        ),
+        re.compile(r"^\s*Value error, (?P<what>.*?)(?: \[type=.*)?$"),
         FailureReason.BAD_ARGUMENTS,
-        lambda found, stage: f"vLLM refuses its configuration: {found.string}; {_EXTRA_ARGS}",
+        lambda found, stage: (
+            f"vLLM refuses its configuration: {_shorten(found['what'])}; {_EXTRA_ARGS}"
+        ),
         Stage.START,
     ),
 )

@@ -2,12 +2,13 @@
 
     scripted_server.py SCRIPT MODEL [vLLM's flags]
 
-SCRIPT is JSON: ``log`` (lines to print first), ``exit`` (end with this status then, or by minus this
-signal), ``orphans`` (processes to leave behind), ``chunk_seconds`` and ``chunks`` (of a stream),
-``on_sigterm`` (``finish`` as vLLM does, or ``ignore``), ``cache`` (labels of the cache's metric),
-``completion_status``.
+SCRIPT is JSON: ``log`` (lines to print first), ``exit`` (end with this status then, or by minus
+this signal), ``orphans`` (processes to leave behind), ``chunk_seconds`` and ``chunks`` (of a
+stream), ``on_sigterm`` (``finish`` as vLLM does, or ``ignore``), ``cache`` (labels of the cache's
+metric), ``completion_status``, ``last_words`` and ``die`` (lines and status of GET /die).
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -22,10 +23,20 @@ script = json.loads(Path(sys.argv[1]).read_text())
 port = int(sys.argv[sys.argv.index("--port") + 1])
 shutdown_seconds = float(sys.argv[sys.argv.index("--shutdown-timeout") + 1])
 
-requests = 0
-tokens = 0
+counts = {"requests": 0, "tokens": 0}
 stopping = threading.Event()
 lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def counted():
+    with lock:
+        counts["requests"] += 1
+    try:
+        yield
+    finally:
+        with lock:
+            counts["requests"] -= 1
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,9 +49,9 @@ class Handler(BaseHTTPRequestHandler):
             )
             self.answer(
                 200,
-                f'vllm:num_requests_running{{engine="0"}} {requests}.0\n'
+                f'vllm:num_requests_running{{engine="0"}} {counts["requests"]}.0\n'
                 'vllm:num_requests_waiting{engine="0"} 0.0\n'
-                f'vllm:generation_tokens_total{{engine="0"}} {tokens}.0\n'
+                f'vllm:generation_tokens_total{{engine="0"}} {counts["tokens"]}.0\n'
                 f"vllm:cache_config_info{{{labels}}} 1.0\n",
             )
         elif self.path == "/die":
@@ -49,7 +60,6 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(script.get("die", 1))
 
     def do_POST(self) -> None:
-        global requests, tokens
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if stopping.is_set():
             self.answer(500, "cannot schedule new futures after shutdown")
@@ -58,20 +68,15 @@ class Handler(BaseHTTPRequestHandler):
             print("warm-up " + json.dumps(body), flush=True)
             self.answer(script.get("completion_status", 200), "{}")
             return
-        with lock:
-            requests += 1
-        try:
+        with counted():
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             for number in range(script.get("chunks", 5)):
                 self.wfile.write(f"data: {number}\n\n".encode())
-                tokens += 1
+                counts["tokens"] += 1
                 time.sleep(script.get("chunk_seconds", 0.1))
             self.wfile.write(b"data: [DONE]\n\n")
-        finally:
-            with lock:
-                requests -= 1
 
     def answer(self, status: int, text: str) -> None:
         self.send_response(status)
@@ -86,9 +91,9 @@ class Handler(BaseHTTPRequestHandler):
 def stop() -> None:
     stopping.set()
     until = time.monotonic() + shutdown_seconds
-    while requests and time.monotonic() < until:
+    while counts["requests"] and time.monotonic() < until:
         time.sleep(0.02)
-    if not requests:
+    if not counts["requests"]:
         os._exit(0)
 
 
@@ -104,7 +109,7 @@ def main() -> None:
         print(line, flush=True)
     for _ in range(script.get("orphans", 0)):
         # Its own child outlives it and becomes an orphan, then a zombie unless somebody reaps.
-        subprocess.run(["sh", "-c", "sleep 0.3 &"], check=True)
+        subprocess.run(["/bin/sh", "-c", "sleep 0.3 &"], check=True)
     if "exit" in script:
         status = script["exit"]
         if status < 0:
