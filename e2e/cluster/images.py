@@ -73,14 +73,6 @@ class Image:
 ECHO: Final = Image(
     "echo", REPOSITORY / "e2e/images/echo/Dockerfile", ("e2e/images/echo/server.py",)
 )
-VLLM_CPU: Final = Image(
-    "vllm-cpu",
-    REPOSITORY / "e2e/images/vllm-cpu/Dockerfile",
-    tuple(
-        f"e2e/images/vllm-cpu/{name}" for name in ("requirements.lock", "stub_cuda.py", "finish.py")
-    ),
-    expected="4 min",
-)
 
 
 def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
