@@ -11,7 +11,6 @@ from pathlib import Path
 SITE = Path(sysconfig.get_path("purelib"))
 UNUSED = (
     "torch/include",
-    "torch/bin",
     "nvidia/*/include",
     "nvidia/*/lib/*.a",
     "nvidia/*/lib/libcheckpoint.so*",
