@@ -22,7 +22,7 @@ def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
         if labels.get(naming.PART_OF_LABEL) == naming.PRODUCT:
             queue.add((namespace or "", labels.get(naming.INSTANCE_LABEL, "")))
 
-    for group, version, plural in _CHILDREN:
+    for group, version, plural in WATCHED_CHILDREN:
         kopf.on.event(group, version, plural, id=plural, registry=registry)(_child)
 
     @kopf.on.login(registry=registry)
@@ -31,7 +31,7 @@ def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
         return from_pod or kopf.login_with_kubeconfig(settings=settings)
 
 
-_CHILDREN = (
+WATCHED_CHILDREN = (
     ("apps", "v1", "deployments"),
     ("", "v1", "pods"),
     ("", "v1", "services"),
@@ -51,6 +51,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     # What lasts longer ends kopf, and `events` says so and starts it again.
     settings.networking.error_backoffs = (1, 2)
-    for _, _, plural in _CHILDREN:
+    for _, _, plural in WATCHED_CHILDREN:
         settings.watching.label_selectors[plural] = f"{naming.PART_OF_LABEL}={naming.PRODUCT}"
     return settings
