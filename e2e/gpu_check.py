@@ -293,10 +293,17 @@ def holding(count_bytes: int) -> Iterator[None]:
 
 
 def run_python(code: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """A process with a CUDA context of its own."""
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=_SECONDS, check=check
+    """A process with a CUDA context of its own. Raises RuntimeError with what it said."""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
     )
+    if check and ended.returncode:
+        raise RuntimeError(ended.stderr)
+    return ended
 
 
 def fetch(path: str) -> str | None:

@@ -29,7 +29,7 @@ CONFIG: Final[Mapping[str, Any]] = {
     "hidden_size": 64,
     "initializer_range": 0.02,
     "intermediate_size": 128,
-    "max_position_embeddings": 4096,
+    "max_position_embeddings": 32768,
     "model_type": "qwen3",
     "num_attention_heads": 2,
     "num_hidden_layers": 2,

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -80,7 +81,7 @@ def _add_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--endpoint",
-        type=lambda url: url.rstrip("/"),
+        type=_endpoint,
         metavar="URL",
         help="of a mirror; default https://huggingface.co or https://modelscope.cn",
     )
@@ -148,6 +149,12 @@ def _revision(text: str) -> str:
     return text
 
 
+def _endpoint(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with https:// or http://")
+    return text.rstrip("/")
+
+
 def _install_launcher(parsed: argparse.Namespace) -> int:
     import importlib
 
@@ -195,22 +202,26 @@ def _run(parsed: argparse.Namespace, stage: Stage, work: Callable[[], Fetched]) 
     try:
         write_whole(parsed.record, write_fetched(work()))
     except FetchFailed as failed:
-        return _fail(parsed.termination_log, stage, failed.reason, str(failed))
+        return _fail(parsed, Failure(reason=failed.reason, stage=stage, message=str(failed)))
     except OSError as error:
         folder = parsed.cache if stage is Stage.FETCH else parsed.folder
         explained = explain_os_error(error, str(folder))
-        return _fail(parsed.termination_log, stage, explained.reason, str(explained))
+        return _fail(parsed, Failure(reason=explained.reason, stage=stage, message=str(explained)))
+    except Exception as error:
+        message = f"a fault of this program ({type(error).__name__}: {error}); please report it"
+        lines = tuple(traceback.format_exception(error))
+        return _fail(
+            parsed, Failure(reason=FailureReason.UNKNOWN, stage=stage, message=message, log=lines)
+        )
     return 0
 
 
-def _fail(termination_log: Path, stage: Stage, reason: FailureReason, message: str) -> int:
-    print(f"{reason.value}: {message}", file=sys.stderr, flush=True)
+def _fail(parsed: argparse.Namespace, failure: Failure) -> int:
+    print(f"{failure.reason.value}: {failure.message}", file=sys.stderr, flush=True)
     try:
-        termination_log.write_text(
-            write_failure(Failure(reason=reason, stage=stage, message=message))
-        )
+        parsed.termination_log.write_text(write_failure(failure))
     except OSError as error:
-        print(f"{termination_log} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"{parsed.termination_log} cannot be written: {error.strerror}", file=sys.stderr)
     return 1
 
 

@@ -16,7 +16,7 @@ _RUNTIME: Final = Path(__file__).parents[1]
 _PACKAGES: Final = ("qwen_contract", "qwen_runtime/launcher")
 _MODULES: Final = ("qwen_runtime/__init__.py",)
 _NVML: Final = "pynvml"
-_MAIN: Final = "import runpy\nrunpy.run_module('qwen_runtime.launcher', run_name='__main__')\n"
+_MAIN: Final = "from qwen_runtime.launcher.__main__ import main_and_end\nmain_and_end()\n"
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 _EPOCH: Final = (2020, 1, 1, 0, 0, 0)
 _MODE: Final = 0o755

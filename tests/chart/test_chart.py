@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 
 from qwen_contract import pod
 from qwen_operator import __version__, naming
-from qwen_operator.controller.handlers import _CHILDREN
+from qwen_operator.controller.handlers import WATCHED_CHILDREN
 from qwen_operator.desired.children import owned_kinds
 from qwen_operator.settings import read_settings
 from tests.chart.values_documents import CHART, read_values, schema_at, write_table
@@ -35,7 +36,7 @@ def needed_rights() -> dict[tuple[str, str], set[str]]:
         needed[group, kind.plural] |= {"create", "delete", "list", "patch"}
         if kind.kind != "ConfigMap":  # a plan's name is a hash, so no namesake is looked for
             needed[group, kind.plural].add("get")
-    for group, _, plural in _CHILDREN:
+    for group, _, plural in WATCHED_CHILDREN:
         needed[group, plural] |= {"list", "watch"}
     needed[naming.GROUP, naming.PLURAL] = {"get", "list", "watch"}
     needed[naming.GROUP, f"{naming.PLURAL}/status"] = {"patch"}
@@ -157,7 +158,13 @@ def test_operator_holds_no_package_file_of_its_own() -> None:
 
 
 def test_requirements_of_the_image_are_pinned_with_hashes() -> None:
-    text = Path(REPOSITORY / "operator" / "requirements.txt").read_text()
-    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
-    assert all("==" in line for line in pins)
-    assert text.count("--hash=sha256:") >= len(pins)
+    text = (REPOSITORY / "operator" / "requirements.txt").read_text()
+    # A line is name==version, an optional marker, and a backslash before the hashes.
+    pins = dict(re.findall(r"^([a-z0-9.-]+)==([^ ;]+).*\\$", text, re.MULTILINE))
+    lock = tomllib.loads((REPOSITORY / "uv.lock").read_text())
+    locked = {package["name"]: package.get("version") for package in lock["package"]}
+    assert pins == {name: locked[name] for name in pins}, "run: make operator-requirements"
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    direct = (*project["dependencies"], *project["optional-dependencies"]["operator"])
+    assert {re.split(r"[<>=]", name)[0] for name in direct} <= set(pins)
+    assert text.count("--hash=sha256:") >= len(pins) > 20

@@ -225,7 +225,9 @@ def test_with_only_a_role_it_serves_its_namespace_and_touches_no_other(
             namespace(api) as other,
         ):
             watch = ("--set", f"watchNamespaces={{{watched}}}")
-            install(cluster, home, *watch)
+            # An administrator has applied the CRD, of an earlier version.
+            kubectl(cluster, "apply", "--server-side", "-f", earlier_crd(tmp_path))
+            install(cluster, home, *watch, "--set", "crds.enabled=false")
             for kind in ("ClusterRole", "ClusterRoleBinding"):
                 found = await api.list(
                     RBAC, kind, labelSelector="app.kubernetes.io/name=qwen-operator"
@@ -242,7 +244,9 @@ def test_with_only_a_role_it_serves_its_namespace_and_touches_no_other(
                 assert await children(api, other) == []
                 operator.assert_was_allowed_everything()
 
-            upgrade(cluster, home, *watch, "--set", "rbac.readNodes=true")
+            take_over = ("--take-ownership", "--force-conflicts")
+            upgrade(cluster, home, *watch, *take_over, "--set", "rbac.readNodes=true")
+            await assert_crd_is_current(api)
             async with operator_of(cluster, api, home, tmp_path) as operator:
                 await until(api, watched, "NoFreeGpu")
                 operator.assert_was_allowed_everything()
@@ -268,9 +272,7 @@ def test_an_upgrade_from_the_first_version_restarts_no_model_and_brings_the_crd(
             upgrade(cluster, home, "--set", "runtimeImage.tag=next")
             version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
             assert await chart_of_crd(api) == f"qwen-operator-{version}"
-            crd = await api.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD_NAME)
-            wanted = yaml.safe_load(next((REPOSITORY / "crds").glob("*.yaml")).read_text())
-            assert crd["spec"]["versions"] == wanted["spec"]["versions"]
+            await assert_crd_is_current(api)
             async with operator_of(cluster, api, home, tmp_path) as operator:
                 # A pass of the new operator over an object that is seen to have been passed.
                 await api.apply(owner(where, replicas=2))
@@ -287,6 +289,27 @@ def test_an_upgrade_from_the_first_version_restarts_no_model_and_brings_the_crd(
             uninstall(cluster, home)
 
     asyncio.run(scenario())
+
+
+def crd_document() -> Object:
+    (file,) = (REPOSITORY / "crds").glob("*.yaml")
+    return dict(yaml.safe_load(file.read_text()))
+
+
+def earlier_crd(folder: Path) -> Path:
+    """The CRD as it was before its columns were thought of."""
+    crd = crd_document()
+    crd["spec"]["versions"][0]["additionalPrinterColumns"] = [
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    ]
+    file = folder / "crd.yaml"
+    file.write_text(yaml.safe_dump(crd))
+    return file
+
+
+async def assert_crd_is_current(api: Api) -> None:
+    found = await api.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", CRD_NAME)
+    assert found["spec"]["versions"] == crd_document()["spec"]["versions"]
 
 
 async def chart_of_crd(api: Api) -> str:

@@ -34,7 +34,12 @@ def test_check_tells_a_failure_in_the_termination_message_and_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--repository", "Qwen3-4B"), ("--revision", "../../main")]
+    ("option", "value"),
+    [
+        ("--repository", "Qwen3-4B"),
+        ("--revision", "../../main"),
+        ("--endpoint", "huggingface.co"),
+    ],
 )
 def test_what_is_no_name_is_refused_with_a_sentence(
     option: str, value: str, capsys: pytest.CaptureFixture[str]
@@ -43,7 +48,7 @@ def test_what_is_no_name_is_refused_with_a_sentence(
     with pytest.raises(SystemExit) as caught:
         main(["fetch", *arguments, option, value])
     assert caught.value.code == 2
-    assert f"argument {option}: '{value}' is" in capsys.readouterr().err
+    assert f"argument {option}: '{value}' " in capsys.readouterr().err
 
 
 def test_help_names_every_command_and_what_the_exit_status_means(

@@ -23,7 +23,7 @@ def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
             key = (namespace or "", labels.get(naming.INSTANCE_LABEL, ""))
             queue.add_after(key, _GATHER_SECONDS)
 
-    for group, version, plural in _CHILDREN:
+    for group, version, plural in WATCHED_CHILDREN:
         kopf.on.event(group, version, plural, id=plural, registry=registry)(_child)
 
     @kopf.on.login(registry=registry)
@@ -34,7 +34,7 @@ def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
 
 _GATHER_SECONDS = 0.25
 """Children change in bursts, our own writes among them: one pass looks at a whole burst."""
-_CHILDREN = (
+WATCHED_CHILDREN = (
     ("apps", "v1", "deployments"),
     ("", "v1", "pods"),
     ("", "v1", "services"),
@@ -56,7 +56,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     # What lasts longer ends kopf, and `events` says so and starts it again.
     settings.networking.error_backoffs = (1, 2)
-    for _, _, plural in _CHILDREN:
+    for _, _, plural in WATCHED_CHILDREN:
         settings.watching.label_selectors[plural] = f"{naming.PART_OF_LABEL}={naming.PRODUCT}"
     return settings
 

@@ -77,12 +77,14 @@ def explain_answer(wanted: Wanted, response: httpx2.Response) -> FetchFailed | T
     )
 
 
-def explain_broken(wanted: Wanted, error: httpx2.TransportError) -> FetchFailed | Transient:
+def explain_broken(
+    wanted: Wanted, error: httpx2.HTTPError | httpx2.InvalidURL
+) -> FetchFailed | Transient:
     """What a connection that failed or broke means."""
     text = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return explain_untrusted(wanted, text.rpartition("CERTIFICATE_VERIFY_FAILED]")[2].strip())
-    if isinstance(error, httpx2.UnsupportedProtocol):
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.InvalidURL):
         return FetchFailed(
             FailureReason.DOWNLOAD_FAILED,
             f"{wanted.endpoint} is no address of a hub: {text}; see {wanted.field}.endpoint",

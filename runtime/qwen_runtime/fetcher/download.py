@@ -99,28 +99,31 @@ def download(run: Run, file: RemoteFile, source: Download, partial: Path) -> int
 
     Raises `HashDiffers`, when nothing of the file is left, `FetchFailed`, `Stopped` and OSError.
     """
-    received_bytes = 0
+    received_bytes = hashed_bytes = 0
+    digest = start_digest(file)
 
     def attempt() -> str:
-        nonlocal received_bytes
+        nonlocal digest, hashed_bytes, received_bytes
         with partial.open("ab", buffering=0) as stream:
             have_bytes = stream.tell()
             if have_bytes > file.bytes:
-                _drop(run, stream.fileno(), have_bytes)
+                _drop(run, stream.fileno(), file.bytes)
                 have_bytes = 0
-            digest = start_digest(file)
-            hash_file(partial, digest, run.stop)
+            if have_bytes != hashed_bytes:  # of an earlier run
+                digest = start_digest(file)
+                hash_file(partial, digest, run.stop)
+                hashed_bytes = have_bytes
             if have_bytes < file.bytes:
                 for position, chunk in _receive(run, source, have_bytes):
-                    if position != have_bytes:  # the server knows no ranges
-                        _drop(run, stream.fileno(), have_bytes)
-                        digest, have_bytes = start_digest(file), 0
+                    if position != hashed_bytes:  # the server knows no ranges
+                        _drop(run, stream.fileno(), hashed_bytes)
+                        digest, hashed_bytes = start_digest(file), 0
                     _write_all(stream.fileno(), chunk)
                     digest.update(chunk)
-                    have_bytes += len(chunk)
+                    hashed_bytes += len(chunk)
                     received_bytes += len(chunk)
                     run.progress.add(size=len(chunk))
-            if have_bytes < file.bytes:
+            if hashed_bytes < file.bytes:
                 raise Transient(f"the connection broke in the middle of {file.path}")
             os.fsync(stream.fileno())
             return digest.hexdigest()
@@ -152,10 +155,8 @@ def _receive(run: Run, source: Download, have_bytes: int) -> Iterator[tuple[int,
                     raise Stopped
                 yield position, chunk
                 position += len(chunk)
-    except httpx2.TransportError as error:
-        raise explain_broken(run.wanted, error) from None
     except httpx2.HTTPError as error:
-        raise Transient(f"{run.wanted.endpoint}: {error}") from None
+        raise explain_broken(run.wanted, error) from None
 
 
 def _first_byte(response: httpx2.Response) -> int:

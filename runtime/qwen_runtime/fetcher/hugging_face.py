@@ -41,7 +41,7 @@ class HuggingFace:
             model = self._api.model_info(wanted.repository, revision=revision, files_metadata=True)
         except HfHubHTTPError as error:
             raise explain_answer(wanted, error.response) from None
-        except httpx2.TransportError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise explain_broken(wanted, error) from None
         except (ValueError, TypeError, KeyError) as error:
             raise _not_a_hub(wanted, str(error)) from None

@@ -44,7 +44,7 @@ class ModelScope:
                 params={"Revision": self._revision, "Recursive": "true"},
                 headers=self._headers,
             )
-        except httpx2.TransportError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise explain_broken(wanted, error) from None
         if response.is_error:
             raise explain_answer(wanted, response)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import email.utils
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+_SPENT_WINDOW: Final = re.compile(r";\s*r=0\s*;\s*t=(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +38,14 @@ def decide_wait_seconds(
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that a Retry-After asks for: a number, or a date after ``now``."""
+    """Seconds that the answer asks for, or None.
+
+    Retry-After has a number or a date after ``now``; Hugging Face says when its window ends in
+    RateLimit alone: ``"api";r=0;t=55``.
+    """
     value = headers.get("retry-after", "").strip()
+    if not value and (spent := _SPENT_WINDOW.search(headers.get("ratelimit", ""))):
+        return float(spent[1])
     if value.isdigit():
         return float(value)
     try:

@@ -6,7 +6,13 @@ import time
 
 _began = time.monotonic()
 
-import os  # noqa: E402 the clock comes before every import that it shall see
+from qwen_runtime.launcher.signals import Signals  # noqa: E402
+
+# Before everything that takes time to import: process 1 has no default action for a signal, so one
+# that came earlier would be lost, and the pod would stay until the kubelet kills it.
+_signals = Signals()
+
+import os  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import replace  # noqa: E402
 
@@ -32,11 +38,15 @@ def main() -> int:
             ),
         )
     )
-    return run(parse_options(sys.argv[1:]), os.environ, board)
+    return run(parse_options(sys.argv[1:]), os.environ, board, _signals)
+
+
+def main_and_end() -> None:
+    """Ends the process: threads that wait for an answer or a driver must not hold that up."""
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    # Threads that wait for an answer or a driver must not hold the end up.
-    os._exit(code)
+    main_and_end()

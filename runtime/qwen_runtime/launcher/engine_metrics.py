@@ -28,8 +28,8 @@ _PROGRESS: Final = (
 class EngineMetrics:
     """One answer of vLLM's /metrics, summed over its engines."""
 
-    requests: int
-    """Running and waiting."""
+    requests: int | None
+    """Running and waiting; None when vLLM does not count them."""
     progress: tuple[float, ...]
     """Equal to the one before when the engine has done nothing in between."""
     kv_cache_tokens: int | None = None
@@ -38,18 +38,18 @@ class EngineMetrics:
 
 def read_engine_metrics(text: str) -> EngineMetrics:
     """Total: what is missing counts as nothing."""
-    requests = 0.0
+    requests: float | None = None
     progress = dict.fromkeys(_PROGRESS, 0.0)
     cache: dict[str, str] = {}
     for name, labels, value in _samples(text):
         if name in (_RUNNING, _WAITING):
-            requests += value
+            requests = (requests or 0.0) + value
         elif name in progress:
             progress[name] += value
         elif name == _CACHE:
             cache = dict(_LABEL.findall(labels))
     return EngineMetrics(
-        requests=round(requests),
+        requests=None if requests is None else round(requests),
         progress=tuple(progress.values()),
         kv_cache_tokens=_count(cache.get("kv_cache_size_tokens")),
         kv_cache_bytes=_count(cache.get("kv_cache_memory_bytes")),

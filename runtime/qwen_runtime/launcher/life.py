@@ -52,7 +52,8 @@ def observe(engine: Engine, at: float, health: int | None, metrics: EngineMetric
     return replace(
         engine,
         requests=metrics.requests,
-        idle_looks=0 if metrics.requests else engine.idle_looks + 1,
+        # Who does not know waits as long as there is time.
+        idle_looks=engine.idle_looks + 1 if metrics.requests == 0 else 0,
         progress=metrics.progress,
         progressed_at=at if moved else engine.progressed_at,
     )

@@ -49,6 +49,7 @@ _CACHE_HIT: Final = re.compile(
 )
 _CACHE_MISS: Final = re.compile(
     r"Compiling a graph for compile range|Cache the graph of compile range"
+    r"|saved AOT compiled function to|Compiling model again due to a load failure"
 )
 
 

@@ -54,9 +54,8 @@ _STOP: Final = frozenset((signal.SIGTERM, signal.SIGINT))
 _STDOUT: Final = 1
 
 
-def run(options: Options, environ: Mapping[str, str], board: Board) -> int:
+def run(options: Options, environ: Mapping[str, str], board: Board, signals: Signals) -> int:
     """The exit status: 0 after a drain, 1 after a failure that the termination message tells."""
-    signals = Signals()
     output = Output(_STDOUT)
     log = Log(output)
     try:

@@ -27,6 +27,15 @@ def test_a_hub_that_asks_for_too_much_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "seconds"), [('"api";r=0;t=55', 55), ('"api";r=7;t=55', None), ("", None)]
+)
+def test_the_end_of_a_spent_window_is_read_from_ratelimit(
+    value: str, seconds: float | None
+) -> None:
+    assert read_retry_after({"ratelimit": value}, NOW) == seconds
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ("120", 120),

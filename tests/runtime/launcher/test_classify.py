@@ -26,13 +26,20 @@ RECORDED = {
     "config-missing": (FailureReason.WEIGHTS_MISSING, Stage.START, "config.json"),
     "engine-core-killed": (FailureReason.ENGINE_DEAD, Stage.SERVE, "while serving"),
     "engine-core-killed-at-start": (FailureReason.ENGINE_DEAD, Stage.START, "signal 9"),
+    "heads-not-divisible": (FailureReason.BAD_ARGUMENTS, Stage.START, "attention heads (2)"),
     "kv-cache-one-byte": (
         FailureReason.KV_CACHE_TOO_SMALL,
         Stage.ALLOCATE_KV_CACHE,
         "spec.precision",
     ),
+    "kv-cache-too-small": (
+        FailureReason.KV_CACHE_TOO_SMALL,
+        Stage.ALLOCATE_KV_CACHE,
+        "spec.contextLength",
+    ),
     "model-length-exceeded": (FailureReason.BAD_ARGUMENTS, Stage.START, "spec.contextLength"),
     "model-type-unknown": (FailureReason.MODEL_UNSUPPORTED, Stage.START, "qwen9"),
+    "port-in-use": (FailureReason.BAD_ARGUMENTS, Stage.START, "port is taken"),
     "shape-mismatch": (FailureReason.WEIGHTS_CORRUPT, Stage.LOAD_WEIGHTS, "another shape"),
     "shard-garbage": (FailureReason.WEIGHTS_CORRUPT, Stage.LOAD_WEIGHTS, "damaged"),
     "shard-missing": (
@@ -48,7 +55,7 @@ RECORDED = {
     ),
     "weights-missing": (FailureReason.WEIGHTS_MISSING, Stage.LOAD_WEIGHTS, "spec.model"),
 }
-STARTS = ("good", "compile-cold", "compile-warm")
+STARTS = ("good", "compile-cold", "compile-again")
 
 # Sentences of the sources of vLLM 0.33.0 and torch, with figures of a 4090; no such card was at
 # hand. In order: v1/worker/utils.py request_memory, v1/worker/gpu_worker.py,
