@@ -2,13 +2,15 @@
 
 import asyncio
 import io
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from e2e.cluster.api import Api, Object, eventually
+from e2e.cluster.api import Api, Object
 from e2e.cluster.commands import run
 from e2e.cluster.errors import HarnessError
 from e2e.demo import model as models
@@ -17,7 +19,7 @@ from e2e.demo.serving import NAMESPACE, build_deployment
 from e2e.demo.steps import Steps
 from e2e.fixtures import Cluster
 from qwen_operator.cli.main import main as kubectl_qwen
-from tests.e2e.installation import helm, remove_crd
+from tests.e2e.installation import remove_crd
 
 REPOSITORY = Path(__file__).parents[2]
 LABEL = "app.kubernetes.io/instance=demo"
@@ -78,7 +80,9 @@ async def model_pod(api: Api) -> Object:
 
 
 @pytest.mark.node
-def test_a_model_answers_and_a_second_run_changes_nothing(node: Cluster) -> None:
+def test_a_model_answers_a_second_run_changes_nothing_and_down_removes_it(
+    node: Cluster, tmp_path: Path
+) -> None:
     if node.audit_log is None:
         pytest.skip("make demo pushes images to the registry of a user's own cluster")
 
@@ -94,17 +98,25 @@ def test_a_model_answers_and_a_second_run_changes_nothing(node: Cluster) -> None
             metadata = (await model_pod(api))["metadata"]
             return str(metadata["uid"]), int(metadata["generation"])
 
-    async def remove() -> None:
+    async def namespaces() -> set[str]:
         async with node.connect() as api:
-            for name in (NAMESPACE, "qwen-operator"):
-                await api.delete("v1", "Namespace", name)
+            return {each["metadata"]["name"] for each in await api.list("v1", "Namespace")}
+
+    async def forget_crd() -> None:
+        async with node.connect() as api:
             await remove_crd(api)
 
-            async def gone() -> bool:
-                left = {each["metadata"]["name"] for each in await api.list("v1", "Namespace")}
-                return not left & {NAMESPACE, "qwen-operator"}
-
-            await eventually(gone, "the demonstration is gone", 120)
+    def down() -> None:
+        """As from a user's own cluster: it stays, and the demonstration goes."""
+        kubeconfig = shutil.copy(node.kubeconfig, tmp_path)
+        tools = node.kubeconfig.parent / "bin"
+        path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+        run(
+            [sys.executable, "-m", "e2e.demo", "down"],
+            folder=REPOSITORY,
+            environment={"KUBECONFIG": kubeconfig, "PATH": path},
+        )
+        asyncio.run(forget_crd())
 
     try:
         said = up()
@@ -117,5 +129,5 @@ def test_a_model_answers_and_a_second_run_changes_nothing(node: Cluster) -> None
         up()
         assert asyncio.run(pod()) == before
     finally:
-        helm(node, "uninstall", "qwen-operator", "-n", "qwen-operator", "--ignore-not-found")
-        asyncio.run(remove())
+        down()
+    assert not {NAMESPACE, "qwen-operator"} & asyncio.run(namespaces())
