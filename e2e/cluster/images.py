@@ -93,7 +93,8 @@ def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
         arguments = {**image.arguments, "BASE": base}
         build = [*buildah, "build", "--isolation", "chroot", "--tag", reference]
         # Package registries may be behind a proxy whose authority only this machine trusts.
-        build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
+        if Path(_AUTHORITIES).exists():
+            build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
         for name, value in arguments.items():
             build += ["--build-arg", f"{name}={value}"]
         _run_with_packages(
