@@ -87,7 +87,11 @@ def read_answer(lines: Iterable[str]) -> Iterator[str]:
         except ValueError:
             raise KubectlFailed(f"the answer is no stream of events: {data[:200]}") from None
         if "error" in event:
-            raise KubectlFailed(str(event["error"].get("message", event["error"])))
+            raise KubectlFailed(_message(event["error"]))
         for choice in event.get("choices") or ():
             delta = choice.get("delta") or {}
             yield from filter(None, (delta.get("reasoning"), delta.get("content")))
+
+
+def _message(error: object) -> str:
+    return str(error.get("message", error)) if isinstance(error, dict) else str(error)

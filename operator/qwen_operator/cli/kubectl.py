@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, cast
@@ -91,4 +92,4 @@ def _started(command: list[str]) -> subprocess.Popen[str]:
 def _sentence(error: str) -> str:
     """The last line of what kubectl said, without its prefixes."""
     lines = error.strip().splitlines() or ["kubectl failed without a word"]
-    return lines[-1].removeprefix("error: ").removeprefix("Error from server ")
+    return re.sub(r"^(error|Error from server( \(\w+\))?): ", "", lines[-1])
