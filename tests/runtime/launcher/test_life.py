@@ -96,6 +96,8 @@ def test_a_drain_waits_for_routing_and_then_for_requests() -> None:
     assert step(LIMITS.stop_seconds, busy) is DrainStep.STOP
     assert step(0, None, serving=False) is DrainStep.STOP
     assert decide_drain(LIMITS, 9, 1, busy, serving=True) is DrainStep.WAIT
+    assert decide_drain(LIMITS, 9, 6, busy, serving=True) is DrainStep.WAIT
+    assert decide_drain(LIMITS, 9, 6, idle, serving=True) is DrainStep.KILL
     assert decide_drain(LIMITS, 99, LIMITS.kill_seconds, busy, serving=True) is DrainStep.KILL
 
 
