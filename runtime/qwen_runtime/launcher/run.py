@@ -24,6 +24,7 @@ from qwen_runtime.launcher.child import (
     start,
 )
 from qwen_runtime.launcher.classify import Ending, classify
+from qwen_runtime.launcher.command import show_command
 from qwen_runtime.launcher.engine_watch import watch_engine
 from qwen_runtime.launcher.errors import Failed
 from qwen_runtime.launcher.gpu_watch import take_samples, watch_cards
@@ -130,7 +131,7 @@ class _Launcher:
         return bool(caught & _STOP)
 
     def _start(self, prepared: Prepared) -> Child:
-        self._log.info("starting " + " ".join(prepared.command))
+        self._log.info(f"starting {show_command(prepared.command)}")
         self._board.change(lambda status: replace(status, log=LogState(since=time.monotonic())))
         try:
             return start(prepared.command, prepared.env)

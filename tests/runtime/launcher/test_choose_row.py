@@ -18,6 +18,7 @@ from qwen_runtime.launcher.command import (
     build_env,
     default_server,
     served_name,
+    show_command,
 )
 from qwen_runtime.launcher.driver import check_driver
 from qwen_runtime.launcher.free_memory import check_free_memory
@@ -200,6 +201,11 @@ def test_the_warm_up_uses_the_name_and_key_that_vllm_was_given() -> None:
     assert api_key(("--api-key", "k"), {}) == "k"
     assert api_key((), {"VLLM_API_KEY": "e"}) == "e"
     assert api_key((), {}) is None
+
+
+def test_a_key_is_not_logged() -> None:
+    command = ("vllm", "serve", "m", "--api-key", "secret", "--api-key=secret", '{"a": 1}')
+    assert show_command(command) == "vllm serve m --api-key '***' '--api-key=***' '{\"a\": 1}'"
 
 
 def test_what_slows_a_replica_down_is_told() -> None:
