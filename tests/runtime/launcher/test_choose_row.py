@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_contract.failure import Failure, FailureReason
@@ -104,6 +104,7 @@ def test_a_card_smaller_than_the_plan_s_is_a_mismatch_or_a_warning() -> None:
     assert "8.6" in refusal(choose_row(ROWS, (other,), "")).message
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["NVIDIA L4", "NVIDIA GeForce RTX 4090", "NVIDIA T400"]), max_size=5),
     st.integers(1, 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_contract.failure import (
@@ -178,6 +178,7 @@ def test_what_no_rule_knows_is_told_by_its_last_error() -> None:
     assert "status 3 while starting: KeyError: 'rope_scaling'" in failure.message
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(), max_size=30),
     st.one_of(st.none(), st.integers(0, 255)),
