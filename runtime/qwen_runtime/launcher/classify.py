@@ -87,7 +87,8 @@ def _from_status(ending: Ending, lines: tuple[str, ...]) -> tuple[FailureReason,
         cause = _last_error(lines)
         return (
             FailureReason.ENGINE_DEAD,
-            f"vLLM's engine ended {_during(stage)}" + (f": {cause}" if cause else ""),
+            f"vLLM's engine ended {_during(stage)}"
+            + (f": {cause}" if cause else "; the log before says why"),
             stage,
         )
     if ending.exit_code == _USAGE_ERROR and (found := _first(_USAGE, lines)):

@@ -70,7 +70,8 @@ def find_stall(engine: Engine, now: float) -> Failure | None:
         return Failure(
             reason=FailureReason.ENGINE_DEAD,
             stage=Stage.SERVE,
-            message="vLLM's engine is dead and its server has not ended; the log says why it died",
+            message="vLLM's engine is dead or its port closed, and its process has not ended; "
+            "the log says why",
         )
     if engine.requests and now - engine.progressed_at > STALLED_SECONDS:
         return Failure(
