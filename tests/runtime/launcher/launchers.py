@@ -35,7 +35,8 @@ L4 = PlannedCard(
     memory_bytes=23_661_248_512,
     compute_capability="8.9",
 )
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
+"""For a machine that is busy with other things."""
 
 
 def plan_row(card: PlannedCard, **changes: Any) -> PlanRow:

@@ -150,7 +150,7 @@ def test_the_fetched_folder_is_served_under_the_model_s_name(zipapp: Path, tmp_p
 def run(zipapp: Path, plan: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     command = [python, str(zipapp), "--plan", str(plan), "--port", "0"]
     command += ["--termination-log", str(plan / "termination")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
 
 
 def test_a_plan_of_another_release_is_one_sentence(zipapp: Path, tmp_path: Path) -> None:
