@@ -3,7 +3,7 @@
 UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
-.PHONY: help test lint types layers unit e2e cluster-up cluster-down crd calibrate \
+.PHONY: help test lint types layers unit e2e demo demo-down cluster-up cluster-down crd calibrate \
 	accuracy claims models plan-speed control-plane-scale crd-is-current manifests \
 	operator-requirements
 
@@ -44,6 +44,12 @@ unit:  ## Tests without a cluster
 
 e2e:  ## Tests of the operator on a real API server (builds Kubernetes the first time: 15 minutes)
 	$(RUN) pytest -q tests/e2e -m "control_plane"
+
+demo:  ## The whole product on this machine, to a first answer (root; 30 minutes the first time, then 3)
+	@$(RUN) python -m e2e.demo up
+
+demo-down:  ## Remove everything that demo made but built programs and images
+	@$(RUN) python -m e2e.demo down
 
 cluster-up:  ## Start that API server, scheduler and controllers, and leave them running
 	$(RUN) python -m e2e.cluster up --control-plane-only

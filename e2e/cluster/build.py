@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from e2e.cluster.commands import need, run
+from e2e.cluster.commands import run
+from e2e.cluster.go_toolchain import find_go
 from e2e.cluster.paths import CACHE, GO_MODULES, hash_files, whole_or_nothing
 from e2e.cluster.progress import Progress
 from e2e.cluster.versions import BINARIES, Binary, kubernetes_version, sources
@@ -20,7 +21,8 @@ def build_binaries(names: Iterable[str], progress: Progress) -> dict[str, Path]:
     """Paths of the named programs; those that the cache lacks are built."""
     wanted = set(names)
     binaries = [binary for binary in BINARIES if binary.name in wanted]
-    paths = _cached_paths(binaries)
+    go = find_go(progress)
+    paths = _cached_paths(go, binaries)
     missing = [binary for binary in binaries if not paths[binary.name].exists()]
     progress.plan(len(missing))
     for binary in missing:
@@ -30,7 +32,7 @@ def build_binaries(names: Iterable[str], progress: Progress) -> dict[str, Path]:
         ):
             run(
                 [
-                    *("go", "build", "-trimpath", f"-ldflags={_link_flags(binary)}"),
+                    *(go, "build", "-trimpath", f"-ldflags={_link_flags(binary)}"),
                     *("-o", unfinished, binary.package),
                 ],
                 folder=GO_MODULES / binary.module,
@@ -39,8 +41,7 @@ def build_binaries(names: Iterable[str], progress: Progress) -> dict[str, Path]:
     return paths
 
 
-def _cached_paths(binaries: Iterable[Binary]) -> dict[str, Path]:
-    go = need("go", "install Go 1.26 or newer from https://go.dev/dl, or set KUBECONFIG")
+def _cached_paths(go: str, binaries: Iterable[Binary]) -> dict[str, Path]:
     go_version = run([go, "env", "GOVERSION", "GOARCH"], folder=GO_MODULES / "pause")
     paths = {}
     for binary in binaries:

@@ -17,7 +17,7 @@ from e2e.cluster.commands import run
 from e2e.cluster.debian import IMAGE_PACKAGES, mount_packages, unpack_packages
 from e2e.cluster.errors import MissingTool
 from e2e.cluster.oci import write_image
-from e2e.cluster.paths import CACHE, REPOSITORY, hash_files, whole_or_nothing
+from e2e.cluster.paths import CACHE, REPOSITORY, exclusive, hash_files, whole_or_nothing
 from e2e.cluster.progress import Progress
 
 LOCAL_NAMES: Final = "localhost/qwen-e2e"
@@ -29,6 +29,7 @@ _MIRROR: Final = "http://deb.debian.org/debian"
 _BASE_CONTENT: Final = ("ca-certificates", "python3", "python3-venv")
 """What our base shares with the public Python image: an interpreter that can install packages."""
 
+_LOCK: Final = CACHE / "images.lock"
 _AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
@@ -77,12 +78,21 @@ ECHO: Final = Image(
 
 def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
     """Reference and archive of the image, built on a base of our own."""
-    base, base_archive = _build_base(progress)
-    key = image.key(base)
+    base = _build_base(progress)
+    key = image.key(base[0])
     reference = f"{LOCAL_NAMES}/{image.name}:{key}"
     archive = CACHE / "images" / f"{image.name}-{key}.tar"
-    if archive.exists():
-        return reference, archive
+    if not archive.exists():
+        # Whoever waits finds the archive: two builds at a time would each take twice as long.
+        with exclusive(_LOCK):
+            if not archive.exists():
+                _build(image, reference, archive, base, progress)
+    return reference, archive
+
+
+def _build(
+    image: Image, reference: str, archive: Path, base: tuple[str, Path], progress: Progress
+) -> None:
     progress.plan(1)
     with (
         progress.step(f"build image {image.name}", expected=image.expected),
@@ -90,7 +100,7 @@ def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
         whole_or_nothing(archive) as unfinished,
         _buildah_storage() as buildah,
     ):
-        arguments = {**image.arguments, "BASE": base}
+        arguments = {**image.arguments, "BASE": base[0]}
         build = [*buildah, "build", "--isolation", "chroot", "--tag", reference]
         # Package registries may be behind a proxy whose authority only this machine trusts.
         if Path(_AUTHORITIES).exists():
@@ -99,7 +109,7 @@ def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
             build += ["--build-arg", f"{name}={value}"]
         _run_with_packages(
             [
-                [*buildah, "pull", "--quiet", f"docker-archive:{base_archive}"],
+                [*buildah, "pull", "--quiet", f"docker-archive:{base[1]}"],
                 [*build, str(context)],
                 [
                     *(*buildah, "push", "--quiet", reference),
@@ -108,7 +118,6 @@ def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
             ],
             progress,
         )
-    return reference, archive
 
 
 def build_and_push(image: Image, registry: str, progress: Progress) -> str:
