@@ -4,7 +4,8 @@ UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
 .PHONY: help test lint types layers unit e2e cluster-up cluster-down crd calibrate \
-	accuracy claims models plan-speed crd-is-current manifests operator-requirements
+	accuracy claims models plan-speed control-plane-scale crd-is-current manifests \
+	operator-requirements
 
 help:  ## Show this text
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,3 +65,6 @@ models:  ## What usual models need: docs/models.md
 
 plan-speed:  ## Time of a plan and of the command
 	$(RUN) python -m benchmarks.planner.speed
+
+control-plane-scale:  ## The operator with 100 and 1,000 objects: latency, writes, memory
+	$(RUN) python -m benchmarks.control_plane

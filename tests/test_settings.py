@@ -22,6 +22,13 @@ def test_a_number_that_is_none_is_refused_by_name(given: str) -> None:
         read_settings({"QWEN_OPERATOR_WORKERS": given})
 
 
+def test_leader_election_is_off_unless_asked_for() -> None:
+    assert not read_settings({}).leader_election
+    assert read_settings({"QWEN_OPERATOR_LEADER_ELECTION": "true"}).leader_election
+    with pytest.raises(InvalidInput, match="QWEN_OPERATOR_LEADER_ELECTION is 'yes'"):
+        read_settings({"QWEN_OPERATOR_LEADER_ELECTION": "yes"})
+
+
 def test_nodes_are_read_unless_only_namespaces_are_watched_or_it_is_said() -> None:
     assert read_settings({}).read_nodes
     watched = {"QWEN_OPERATOR_NAMESPACES": "a"}

@@ -25,6 +25,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 
 _POLL_SECONDS: Final = 0.1
+_WATCH_SECONDS: Final = 3600
 
 
 class Refused(Exception):
@@ -70,6 +71,19 @@ class Api:
             raise Refused(response.status, _sentence(text))
         parsed = json.loads(text) if text.startswith("{") else {"text": text}
         return dict(parsed)
+
+    async def watch(self, path: str, **query: str) -> AsyncIterator[Object]:
+        """Events of a collection, as the API server sends them, until nobody listens."""
+        serialised = await self._client.param_serialize(
+            "GET",
+            path,
+            query_params=[("watch", "true"), *query.items()],
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        response = await self._client.call_api(*serialised, _request_timeout=_WATCH_SECONDS)
+        async for line in response.response.content:
+            yield dict(json.loads(line))
 
     async def apply(self, wanted: Mapping[str, Any]) -> Object:
         """Server-side apply."""

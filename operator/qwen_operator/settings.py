@@ -30,6 +30,8 @@ class Settings:
     """Every object is looked at at least this often, whatever events were lost."""
     workers: int = _WORKERS
     """Objects that are reconciled at a time; more load the API server, not the operator."""
+    leader_election: bool = False
+    """Whether other operators may run beside this one; all but one wait."""
     health_port: int = _HEALTH_PORT
     """Port of /healthz, /readyz and /metrics."""
 
@@ -71,6 +73,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         namespaces=namespaces,
         read_nodes=flag("READ_NODES", default=not namespaces),
         resync_seconds=number("RESYNC_SECONDS", _RESYNC_SECONDS, least=1),
+        leader_election=flag("LEADER_ELECTION", default=False),
         workers=int(number("WORKERS", _WORKERS, least=1)),
         health_port=int(number("HEALTH_PORT", _HEALTH_PORT, least=1)),
     )

@@ -40,6 +40,10 @@ INSTALL_LAUNCHER: Final = "install-launcher"
 FETCH_WEIGHTS: Final = "fetch"
 CHECK_WEIGHTS: Final = "check"
 
+# Hubs that weights are fetched from.
+HUGGING_FACE: Final = "huggingface"
+MODEL_SCOPE: Final = "modelscope"
+
 TOKEN_VARIABLE: Final = "HF_TOKEN"  # noqa: S105 the name of a variable
 CA_BUNDLE_VARIABLE: Final = "SSL_CERT_FILE"
 

@@ -209,7 +209,7 @@ def test_rule_names_are_unique() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_cel_and_python_agree(model: type[ApiModel], data: st.DataObject) -> None:
     document = data.draw(DOCUMENTS[model])
@@ -219,7 +219,7 @@ def test_cel_and_python_agree(model: type[ApiModel], data: st.DataObject) -> Non
         assert rule.holds(parsed) == holds(rule.expression, defaulted), rule.name
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(document=OBJECTS)
 def test_the_whole_object_is_judged_alike(document: dict[str, Any]) -> None:
     broken = broken_messages(CRD_SCHEMA, with_defaults(CRD_SCHEMA, document))

@@ -28,8 +28,12 @@ EVERYTHING: dict[str, Any] = {
     "accelerators": [{"name": "L4"}, {"name": "A10G", "reservedMemoryMib": 512}],
     "replicas": 3,
     "source": {
-        "modelScope": {"endpoint": "http://mirror.example.com:8080"},
-        "proxy": {"httpsProxy": "http://proxy.example.com:3128"},
+        "modelScope": {
+            "endpoint": "http://mirror.example.com:8080",
+            "tokenSecretRef": {"name": "hub"},
+        },
+        "proxy": {"httpsProxy": "http://proxy.example.com:3128", "noProxy": ".cluster.local"},
+        "caBundle": {"configMap": "company"},
     },
     "cache": {"type": "EmptyDir", "size": "61440Mi"},
     "image": "registry.example.com/vllm:1",
@@ -84,7 +88,16 @@ def case(name: str) -> Wanted:
     given = wanted(CASES[name])
     assert given.rows, name
     args = ("--max-model-len", "8192", "--kv-cache-memory-bytes", "12000000000")
-    rows = tuple(replace(row, args=args, env=(("OMP_NUM_THREADS", "1"),)) for row in given.rows)
+    rows = tuple(
+        replace(
+            row,
+            args=args,
+            env=(("OMP_NUM_THREADS", "1"),),
+            kv_cache_bytes=12_000_000_000,
+            budget=replace(row.budget, requested_bytes=20_000_000_000, card_bytes=24_000_000_000),
+        )
+        for row in given.rows
+    )
     return replace(given, rows=rows)
 
 

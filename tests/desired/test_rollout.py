@@ -106,9 +106,7 @@ def test_long_values_are_not_spelt_out_and_many_changes_are_counted() -> None:
     [
         {"replicas": 4},
         {"suspend": True},
-        {"cache": {"size": "500Gi"}},
         {"cache": {"storageClassName": "fast"}},
-        {"source": {"huggingFace": {"endpoint": "https://mirror.example.com"}}},
         {"precision": "bf16"},
     ],
 )
@@ -117,6 +115,16 @@ def test_what_pods_do_not_depend_on_restarts_none(changes: dict[str, Any]) -> No
     assert deployment_of(wanted({**ON_L4, **changes}))["spec"]["template"] == template(
         deployment_of(wanted(ON_L4))
     )
+
+
+def test_a_claim_that_grows_restarts_none_although_new_pods_may_keep_more_in_it() -> None:
+    assert step(cache={"size": "500Gi"}) is None
+
+
+def test_another_place_to_fetch_from_restarts_pods_and_says_so() -> None:
+    said = step(source={"huggingFace": {"endpoint": "https://mirror.example.com"}})
+    assert said is not None
+    assert said.startswith("source.huggingFace.endpoint unset → https://mirror.example.com")
 
 
 def newer_operator(given: Wanted) -> Wanted:

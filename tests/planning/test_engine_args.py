@@ -119,6 +119,17 @@ def test_a_choice_becomes_its_flags(
     assert not set(absent) & set(args)
 
 
+@pytest.mark.parametrize(("asked", "eager"), [(None, True), (True, True), (False, False)])
+def test_on_a_cpu_nothing_is_compiled_unless_that_is_asked_for(
+    asked: bool | None, eager: bool
+) -> None:
+    row = plan_of(
+        request("Qwen/Qwen3-0.6B", engine={"enforce_eager": asked}, vllm_version="0.32.0"),
+        find_card("CPU"),
+    )
+    assert ("--enforce-eager" in row.args) is eager
+
+
 def test_the_user_s_parsers_outweigh_the_model_s() -> None:
     args = args_of(engine={"tool_call_parser": "qwen3_xml", "reasoning_parser": "deepseek_r1"})
     assert value_of(args, "--tool-call-parser") == "qwen3_xml"

@@ -52,3 +52,9 @@ def test_long_documents_offload_and_the_host_pays_for_it() -> None:
     offloaded = row.host.memory_bytes - plain.host.memory_bytes
     assert row.args[row.args.index("--kv-offloading-size") + 1] == str(offloaded // GIB)
     assert "--kv-offloading-size" not in plain.args
+
+
+def test_a_cpu_asks_for_one_core_and_what_it_holds_in_memory() -> None:
+    host = plan_host(1, kv_offloading_gib=0, resident_bytes=2 * GIB)
+    assert host.cpu_cores == 1
+    assert host.memory_bytes == 5 * GIB

@@ -28,7 +28,6 @@ from tests.planning.examples import ALL_MODELS, HYBRID_MODELS, card_by_hand, req
 
 LAW = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

@@ -143,7 +143,7 @@ schemes = st.sampled_from(list(SCHEMES.values()))
 models = st.sampled_from(ALL_MODELS)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(models, schemes, st.sampled_from([(1, 2), (2, 4), (4, 8), (1, 8)]), st.booleans())
 def test_more_gpus_never_hold_more_weights_each(
     model: str, scheme: WeightScheme, sizes: tuple[int, int], vision: bool

@@ -62,7 +62,8 @@ class Rule(CelRule, Generic[ModelT]):
     holds: Callable[[ModelT], bool]
 
 
-KNOWN_ACCELERATORS: Final = ("L4", "A10G", "RTX4090", "RTX4090D", "CPU")
+KNOWN_CARDS: Final = ("L4", "A10G", "RTX4090", "RTX4090D")
+KNOWN_ACCELERATORS: Final = (*KNOWN_CARDS, "CPU")
 CPU: Final = "CPU"
 
 _OBJECT_NAME: Final = rf"^[a-z]([-a-z0-9]{{0,{MAX_NAME_LENGTH - 2}}}[a-z0-9])?$"
@@ -218,10 +219,10 @@ ACCELERATOR_RULES: Final[tuple[Rule[Accelerator], ...]] = (
     Rule(
         name="memory-is-for-unknown-cards",
         field="memoryMib",
-        expression=(f"!has(self.memoryMib) || !(self.name in {_cel_list(KNOWN_ACCELERATORS)})"),
-        limit=f"the memory of {', '.join(KNOWN_ACCELERATORS)} is known",
+        expression=(f"!has(self.memoryMib) || !(self.name in {_cel_list(KNOWN_CARDS)})"),
+        limit=f"the memory of {', '.join(KNOWN_CARDS)} is known",
         way_out="leave memoryMib out, or use reservedMemoryMib for memory that is not free",
-        holds=lambda card: card.memory_mib is None or card.name not in KNOWN_ACCELERATORS,
+        holds=lambda card: card.memory_mib is None or card.name not in KNOWN_CARDS,
     ),
     Rule(
         name="compute-capability-is-for-unknown-cards",

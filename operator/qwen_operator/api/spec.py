@@ -213,8 +213,9 @@ class Accelerator(ApiModel):
     memory_mib: Annotated[Int32, Field(ge=1024, le=1_048_576)] | None = Field(
         default=None,
         description=(
-            "Memory of one card as CUDA reports it, in MiB; only for a card given by its label. "
-            "Default what the node says, for example 24124."
+            "Memory of one card as CUDA reports it, in MiB, for a card given by its label; of a "
+            "CPU, main memory for weights and KV cache. Default what the node says, 16384 for a "
+            "CPU, for example 24124."
         ),
     )
     compute_capability: ComputeCapability | None = Field(
@@ -422,8 +423,9 @@ class QwenDeploymentSpec(ApiModel):
     revision: Revision | None = Field(
         default=None,
         description=(
-            "Commit, tag or branch of the repository; a commit never changes under you. "
-            "Default the commit that the catalogue pins, for example main."
+            "Commit, tag or branch of the repository. A commit never changes under you; a branch "
+            "is looked up when a pod fetches, and its commit is told in status. Default main, "
+            "for example 1cfa9a7208912126459214e8b04321603b3df60c."
         ),
     )
     source: Source = Field(

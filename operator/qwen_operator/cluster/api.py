@@ -18,7 +18,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 USER_AGENT = f"qwen-operator/{__version__}"
 """What the API server's audit log calls our requests."""
 _REQUEST_TIMEOUT_SECONDS = 30
-_CONFLICT, _FORBIDDEN, _NOT_FOUND = 409, 403, 404
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
+_NAMESPACE_ENDS = "NamespaceTerminating"
 
 Object = dict[str, Any]
 CountCall = Callable[[str, int], None]
@@ -27,10 +28,11 @@ CountCall = Callable[[str, int], None]
 class ApiError(Exception):
     """The API server refused, or did not answer; the sentence is its own."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, causes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status = status
         """HTTP status; 0 where there was no answer."""
+        self._causes = causes
 
     @property
     def is_missing(self) -> bool:
@@ -42,6 +44,16 @@ class ApiError(Exception):
         """Whether somebody else was faster."""
         return self.status == _CONFLICT
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether we lack a permission, or nothing may be made in this namespace any more."""
+        return self.status == _FORBIDDEN
+
+    @property
+    def is_ending_namespace(self) -> bool:
+        """Whether the namespace is being deleted, so that nothing can be made in it."""
+        return _NAMESPACE_ENDS in self._causes
+
 
 class Api:
     """One connection; get it from `connect`."""
@@ -49,6 +61,11 @@ class Api:
     def __init__(self, client: ApiClient, count_call: CountCall) -> None:
         self._client = client
         self._count_call = count_call
+
+    @property
+    def client(self) -> ApiClient:
+        """The library's own, for what it does well."""
+        return self._client
 
     async def get(self, path: str) -> Object | None:
         """One object; None where there is none."""
@@ -115,9 +132,14 @@ class Api:
             said = str(error) or type(error).__name__
             raise ApiError(0, f"the API server does not answer: {said}") from error
         self._count_call(method, response.status)
-        answer = json.loads(text) if text.startswith("{") else {"message": text}
+        answer: Object = json.loads(text) if text.startswith("{") else {"message": text}
         if response.status >= 400:
-            raise ApiError(response.status, explain_refusal(response.status, answer, text))
+            causes = (answer.get("details") or {}).get("causes") or ()
+            raise ApiError(
+                response.status,
+                explain_refusal(response.status, answer, text),
+                tuple(str(cause.get("reason")) for cause in causes),
+            )
         return dict(answer)
 
 

@@ -29,14 +29,14 @@ async def observe(
         return None
     # Without the product's label, a Helm release of the same name would count as its pods.
     selector = f"{naming.PART_OF_LABEL}={naming.PRODUCT},{naming.INSTANCE_LABEL}={name}"
-    lists, pods = await asyncio.gather(
+    found, pods = await asyncio.gather(
         asyncio.gather(
             *(_children_of(api, kind, namespace, name, selector) for kind in owned_kinds())
         ),
         api.list(object_path("v1", "pods", namespace), labelSelector=selector),
     )
     children = {
-        (child["kind"], child["metadata"]["name"]): child for found in lists for child in found
+        (child["kind"], child["metadata"]["name"]): child for each in found for child in each
     }
     states = tuple(pod_state(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"])
     waits = any(state.unschedulable for state in states)
@@ -52,15 +52,14 @@ async def observe(
 
 async def _children_of(
     api: Api, kind: OwnedKind, namespace: str, name: str, selector: str
-) -> Iterable[Object]:
-    """Ours by label, and a namesake without it, which would be in our way."""
+) -> list[Object]:
+    """By name where it is known, ours or a namesake in our way: a list costs the API server a
+    look at every object of the namespace."""
     path = object_path(kind.api_version, kind.plural, namespace)
-    found = await api.list(path, labelSelector=selector)
-    if any(child["metadata"]["name"] == name for child in found) or kind.kind == "ConfigMap":
-        return found
-    child_name = naming.cache_claim_name(name) if kind.kind == "PersistentVolumeClaim" else name
-    namesake = await api.get(f"{path}/{child_name}")
-    return found if namesake is None else [*found, namesake]
+    if kind.name_of is None:
+        return await api.list(path, labelSelector=selector)
+    found = await api.get(f"{path}/{kind.name_of(name)}")
+    return [] if found is None else [found]
 
 
 def pod_state(pod: Mapping[str, Any]) -> PodState:

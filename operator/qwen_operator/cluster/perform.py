@@ -1,19 +1,22 @@
-"""Carry out an outcome: apply, prune, status, events, in this order.
+"""Carry out an outcome: events, apply, prune, status, in this order.
 
-A pass may die after any single write; the next one reads what is there and goes on.
+A pass may die after any single write; the next one reads what is there and goes on. Events come
+first, for what they tell is gone once it is done, and telling one twice is one event.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Any
 
 from qwen_operator import naming
-from qwen_operator.cluster.api import Api, object_path, owner_path
+from qwen_operator.cluster.api import Api, ApiError, object_path, owner_path
 from qwen_operator.desired.children import owned_kinds
 from qwen_operator.reconcile.observed import Observed
 from qwen_operator.reconcile.outcome import Event, Outcome
 
+_LOG = logging.getLogger("qwen_operator")
 _PLURALS = {kind.kind: kind.plural for kind in owned_kinds()}
 
 
@@ -21,6 +24,8 @@ async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
     """Write what the pass has decided. Raises `ApiError` at the first write that fails."""
     metadata = observed.owner["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
+    for event in outcome.events:
+        await _tell(api, observed, event)
     for child in outcome.apply:
         plural = _PLURALS[child["kind"]]
         path = object_path(child["apiVersion"], plural, namespace, child["metadata"]["name"])
@@ -39,8 +44,6 @@ async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
             },
             manager=naming.STATUS_FIELD_MANAGER,
         )
-    for event in outcome.events:
-        await _tell(api, observed, event)
 
 
 async def _tell(api: Api, observed: Observed, event: Event) -> None:
@@ -69,7 +72,13 @@ async def _tell(api: Api, observed: Observed, event: Event) -> None:
         "count": 1,
     }
     path = object_path("v1", "events", metadata["namespace"], body["metadata"]["name"])
-    await api.apply(path, body)
+    try:
+        await api.apply(path, body)
+    except ApiError as error:
+        # Where nobody may write events, models are served all the same.
+        if not error.is_refusal:
+            raise
+        _LOG.warning("%s/%s: event not told: %s", metadata["namespace"], metadata["name"], error)
 
 
 def _event_name(observed: Observed, event: Event) -> str:

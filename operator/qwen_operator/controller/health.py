@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from time import monotonic
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,15 +10,35 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from qwen_operator.controller.telemetry import Telemetry
 
 
-async def serve_health(
-    port: int, telemetry: Telemetry, silent_seconds: Callable[[], float], longest_seconds: float
-) -> web.AppRunner:
-    """Serve until the runner is cleaned up; fails when nothing has ended for too long."""
+class Heartbeat:
+    """When a pass or a resync ended last; one that waits for its Lease is alive too."""
+
+    def __init__(self, longest_seconds: float) -> None:
+        self._longest_seconds = longest_seconds
+        self._last: float | None = None
+
+    def start(self) -> None:
+        """From now on silence is a fault."""
+        self.beat()
+
+    def beat(self) -> None:
+        """Something ended."""
+        self._last = monotonic()
+
+    def judge(self) -> tuple[bool, str]:
+        """Whether the loop is alive, and a line that says why."""
+        if self._last is None:
+            return True, "another operator leads"
+        silent = monotonic() - self._last
+        return silent <= self._longest_seconds, f"last pass {silent:.0f} s ago"
+
+
+async def serve_health(port: int, telemetry: Telemetry, heartbeat: Heartbeat) -> web.AppRunner:
+    """Serve until the runner is cleaned up."""
 
     async def health(_request: web.Request) -> web.Response:
-        silent = silent_seconds()
-        status = 200 if silent <= longest_seconds else 503
-        return web.Response(status=status, text=f"last pass {silent:.0f} s ago\n")
+        alive, why = heartbeat.judge()
+        return web.Response(status=200 if alive else 503, text=f"{why}\n")
 
     async def metrics(_request: web.Request) -> web.Response:
         body = generate_latest(telemetry.registry)

@@ -6,50 +6,78 @@ import asyncio
 import logging
 import os
 import sys
-from time import monotonic
+from collections.abc import Coroutine
 
-from qwen_operator.cluster.api import ApiError, connect
+from qwen_operator.cluster.api import Api, ApiError, connect
+from qwen_operator.cluster.leader import Leadership
 from qwen_operator.controller.events import Events, stop_on_signals
-from qwen_operator.controller.health import serve_health
+from qwen_operator.controller.health import Heartbeat, serve_health
 from qwen_operator.controller.telemetry import Telemetry
 from qwen_operator.controller.work_queue import WorkQueue
 from qwen_operator.controller.worker import Worker
 from qwen_operator.errors import InvalidInput
 from qwen_operator.settings import Settings, read_settings
 
+_LOG = logging.getLogger("qwen_operator")
 _GAUGE_SECONDS = 1.0
 
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; children keep serving."""
-    telemetry, queue = Telemetry(), WorkQueue()
+    telemetry, heartbeat = Telemetry(), Heartbeat(2 * settings.resync_seconds)
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with connect(telemetry.count_call) as api:
-        worker = Worker(api, settings, queue, telemetry)
-        events = Events(worker, settings, queue)
-        health = await serve_health(
-            settings.health_port,
-            telemetry,
-            lambda: monotonic() - worker.last_alive,
-            longest_seconds=2 * settings.resync_seconds,
-        )
-        tasks = [
-            asyncio.create_task(events.watch(stop), name="events"),
-            asyncio.create_task(events.resync(), name="resync"),
-            asyncio.create_task(_watch_queue(queue, telemetry), name="gauges"),
-            *(asyncio.create_task(worker.run(), name="worker") for _ in range(settings.workers)),
-        ]
-        stopped = asyncio.create_task(stop.wait(), name="stop")
-        # Whichever task ends first, the process ends: Kubernetes starts a whole new one.
-        done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, stopped):
-            task.cancel()
-        await asyncio.gather(*tasks, stopped, return_exceptions=True)
+    health = await serve_health(settings.health_port, telemetry, heartbeat)
+    try:
+        async with connect(telemetry.count_call) as api:
+            work: list[Coroutine[None, None, None]] = []
+            if settings.leader_election:
+                leadership = Leadership(api, settings.children.operator_namespace)
+                _LOG.info("waiting for the Lease as %s", leadership.identity)
+                if not await _first_of(stop.wait(), leadership.acquire()):
+                    return
+                _LOG.info("leading")
+                work.append(leadership.keep())
+            work += _loops(api, settings, telemetry, heartbeat, stop)
+            if await _first_of(stop.wait(), *work):
+                _LOG.warning("the Lease is lost, or events ended: starting over")
+    finally:
         await health.cleanup()
-        for task in done:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+
+
+def _loops(
+    api: Api, settings: Settings, telemetry: Telemetry, heartbeat: Heartbeat, stop: asyncio.Event
+) -> list[Coroutine[None, None, None]]:
+    """Everything that runs side by side in the operator that works."""
+    queue = WorkQueue()
+    worker = Worker(api, settings, queue, telemetry, heartbeat)
+    events = Events(worker, settings, queue)
+    heartbeat.start()
+    return [
+        events.watch(stop),
+        events.resync(),
+        _watch_queue(queue, telemetry),
+        *(worker.run() for _ in range(settings.workers)),
+    ]
+
+
+async def _first_of(
+    stopped: Coroutine[None, None, object], *work: Coroutine[None, None, None]
+) -> bool:
+    """Run all until one ends: whichever it is, Kubernetes starts a whole new process.
+
+    False when we were told to stop; raises what ended the work.
+    """
+    told = asyncio.ensure_future(stopped)
+    tasks = [asyncio.ensure_future(each) for each in work]
+    done, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in (told, *tasks):
+        task.cancel()
+    await asyncio.gather(told, *tasks, return_exceptions=True)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+    return told not in done
 
 
 async def _watch_queue(queue: WorkQueue, telemetry: Telemetry) -> None:

@@ -48,9 +48,12 @@ class WorkQueue:
             self._wake.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Look at a key again later; a sooner event outweighs it."""
-        self._cancel_timer(key)
+        """Look at a key again later; what is due sooner outweighs it."""
         loop = asyncio.get_running_loop()
+        waiting = self._timers.get(key)
+        if waiting is not None and waiting.when() <= loop.time() + seconds:
+            return
+        self._cancel_timer(key)
         self._timers[key] = loop.call_later(seconds, self.add, key)
 
     def add_failed(self, key: Key) -> float:

@@ -8,6 +8,7 @@ from time import monotonic
 from qwen_operator.cluster.api import Api, ApiError, owner_path
 from qwen_operator.cluster.observe import observe
 from qwen_operator.cluster.perform import perform
+from qwen_operator.controller.health import Heartbeat
 from qwen_operator.controller.telemetry import Telemetry
 from qwen_operator.controller.work_queue import Key, WorkQueue
 from qwen_operator.reconcile.reconcile import reconcile
@@ -20,14 +21,18 @@ class Worker:
     """What the passes share; several run at a time, each over another object."""
 
     def __init__(
-        self, api: Api, settings: Settings, queue: WorkQueue, telemetry: Telemetry
+        self,
+        api: Api,
+        settings: Settings,
+        queue: WorkQueue,
+        telemetry: Telemetry,
+        heartbeat: Heartbeat,
     ) -> None:
         self._api = api
         self._settings = settings
         self._queue = queue
         self._telemetry = telemetry
-        self.last_alive = monotonic()
-        """When a pass or a resync ended last; the health endpoint watches it."""
+        self._heartbeat = heartbeat
 
     async def run(self) -> None:
         """Take keys for ever."""
@@ -39,6 +44,10 @@ class Worker:
                 result = await self._pass(key)
                 self._queue.forget_failures(key)
             except ApiError as error:
+                if error.is_ending_namespace:
+                    # Nothing can be made there, and what is there goes: nobody has to try again.
+                    result = "gone"
+                    continue
                 delay = self._queue.add_failed(key)
                 # Somebody else wrote between our read and our write: read again, say nothing.
                 level = logging.INFO if error.is_conflict else logging.WARNING
@@ -48,7 +57,7 @@ class Worker:
                 _LOG.exception("%s/%s: a defect of ours; again in %.1f s", *key, delay)
             finally:
                 self._queue.finish(key)
-                self.last_alive = monotonic()
+                self._heartbeat.beat()
                 self._telemetry.pass_seconds.labels(result).observe(monotonic() - begin)
 
     async def resync(self) -> None:
@@ -56,7 +65,7 @@ class Worker:
         for namespace in self._settings.namespaces or ("",):
             for owner in await self._api.list(owner_path(namespace)):
                 self._queue.add((owner["metadata"]["namespace"], owner["metadata"]["name"]))
-        self.last_alive = monotonic()
+        self._heartbeat.beat()
 
     async def _pass(self, key: Key) -> str:
         observed = await observe(

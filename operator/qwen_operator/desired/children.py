@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from qwen_operator import naming
 from qwen_operator.desired.deployment import build_deployment
 from qwen_operator.desired.disruption_budget import build_disruption_budget
 from qwen_operator.desired.metadata import Object
@@ -24,14 +25,19 @@ class OwnedKind:
     api_version: str
     kind: str
     plural: str
+    name_of: Callable[[str], str] | None = str
+    """Name of the one child by the name of its owner; None where there may be several."""
 
 
 _BUILDERS: Final[tuple[tuple[OwnedKind, Callable[[Wanted], Object | None]], ...]] = (
     # In the order of need: the Deployment refers to what stands before it, and its pods are never
     # reachable without their policy.
     (OwnedKind("v1", "ServiceAccount", "serviceaccounts"), build_service_account),
-    (OwnedKind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"), build_volume_claim),
-    (OwnedKind("v1", "ConfigMap", "configmaps"), build_plan_config_map),
+    (
+        OwnedKind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", naming.cache_claim_name),
+        build_volume_claim,
+    ),
+    (OwnedKind("v1", "ConfigMap", "configmaps", None), build_plan_config_map),
     (
         OwnedKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
         build_network_policy,

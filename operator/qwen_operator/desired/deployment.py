@@ -11,6 +11,7 @@ from typing import Final
 from qwen_contract import pod
 from qwen_operator import naming
 from qwen_operator.desired.asked import write_asked
+from qwen_operator.desired.container_security import build_container_security
 from qwen_operator.desired.metadata import Object, build_labels, build_object, build_selector
 from qwen_operator.desired.plan_config_map import content_hash
 from qwen_operator.desired.quantities import (
@@ -19,8 +20,14 @@ from qwen_operator.desired.quantities import (
     parse_quantity,
 )
 from qwen_operator.desired.scheduling import build_scheduling
-from qwen_operator.desired.volumes import LAUNCHER_VOLUME, build_mounts
+from qwen_operator.desired.volumes import (
+    LAUNCHER_VOLUME,
+    build_ca_bundle,
+    build_mounts,
+    build_weights_mounts,
+)
 from qwen_operator.desired.wanted import Wanted
+from qwen_operator.desired.weights_container import build_weights_container
 
 _USER: Final = 2000
 """The user that vLLM's image is prepared for; its folders belong to group 0."""
@@ -94,14 +101,17 @@ def _build_pod_spec(wanted: Wanted) -> Object:
         "enableServiceLinks": False,
         "securityContext": _build_pod_security(),
         "terminationGracePeriodSeconds": pod.TERMINATION_GRACE_SECONDS,
-        "initContainers": [_build_install_container(wanted)],
+        "initContainers": [
+            _build_install_container(wanted),
+            build_weights_container(wanted, build_weights_mounts(mounts, wanted)),
+        ],
         "containers": [
             {
                 **_build_model_container(wanted, memory),
                 "volumeMounts": [mount.as_mount() for mount in mounts],
             }
         ],
-        "volumes": [mount.as_volume() for mount in mounts],
+        "volumes": [mount.as_volume() for mount in (*mounts, *build_ca_bundle(wanted))],
         **build_scheduling(wanted),
     }
     if wanted.spec.image_pull_secrets:
@@ -119,7 +129,7 @@ def _build_install_container(wanted: Wanted) -> Object:
             "requests": {"cpu": _INSTALL_CPU, "memory": _INSTALL_MEMORY},
             "limits": {"memory": _INSTALL_MEMORY},
         },
-        "securityContext": _build_container_security(),
+        "securityContext": build_container_security(),
         "volumeMounts": [{"name": LAUNCHER_VOLUME, "mountPath": pod.LAUNCHER_FOLDER}],
     }
 
@@ -137,7 +147,7 @@ def _build_model_container(wanted: Wanted, memory: str) -> Object:
             _port(pod.LAUNCHER_PORT_NAME, pod.LAUNCHER_PORT),
         ],
         "resources": _build_resources(wanted, memory),
-        "securityContext": _build_container_security(),
+        "securityContext": build_container_security(),
         "startupProbe": _probe(
             pod.STARTUP_PATH,
             period_seconds=_PROBE_SECONDS,
@@ -214,14 +224,6 @@ def _build_pod_security() -> Object:
         # Anything else walks through the whole cache at each start.
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
-def _build_container_security() -> Object:
-    return {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
     }
 
 

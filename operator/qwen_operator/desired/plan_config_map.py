@@ -60,6 +60,15 @@ def product_labels(row: CardPlan) -> tuple[str, ...]:
     return tuple(sorted(row.card.product_labels)) or (row.card.name,)
 
 
+def source_folder(source: Source) -> str | None:
+    """Where weights lie that are not fetched; None where they are."""
+    if source.host_path is not None:
+        return pod.SOURCE_FOLDER
+    if (claim := source.persistent_volume_claim) is not None:
+        return f"{pod.SOURCE_FOLDER}/{claim.path}" if claim.path else pod.SOURCE_FOLDER
+    return None
+
+
 def _build_data(wanted: Wanted) -> dict[str, str]:
     return write_plan(tuple(_build_row(row, wanted.spec.source) for row in wanted.cards))
 
@@ -75,18 +84,9 @@ def _build_row(row: CardPlan, source: Source) -> PlanRow:
         ),
         vllm_version=row.request.vllm_version,
         tensor_parallel_size=row.request.tensor_parallel_size,
-        model=_model_of(row, source),
+        model=source_folder(source) or row.model_repository,
         needed_bytes=0 if row.card.is_cpu else row.budget.admissible_bytes,
         kv_cache_bytes=row.kv_cache_bytes,
         args=row.args,
         env=dict(row.env),
     )
-
-
-def _model_of(row: CardPlan, source: Source) -> str:
-    """What ``vllm serve`` is given: a repository, or the folder where the weights lie."""
-    if source.host_path is not None:
-        return pod.SOURCE_FOLDER
-    if (claim := source.persistent_volume_claim) is not None:
-        return f"{pod.SOURCE_FOLDER}/{claim.path}" if claim.path else pod.SOURCE_FOLDER
-    return row.model_repository

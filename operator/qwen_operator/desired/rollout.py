@@ -37,10 +37,6 @@ _FIELDS_OF_OTHERS: Final = (
     "replicas",
     "suspend",
     "cache.storageClassName",
-    "source.huggingFace.",
-    "source.modelScope.",
-    "source.proxy.",
-    "source.caBundle.",
 )
 """Fields that no pod template depends on."""
 _LONGEST_LIST_BYTES: Final = 450

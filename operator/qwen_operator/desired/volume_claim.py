@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from qwen_operator import naming
+from qwen_operator.api.v1alpha1 import CacheType
 from qwen_operator.desired.metadata import Object, build_object
 from qwen_operator.desired.quantities import (
     canonical_quantity,
@@ -50,6 +51,19 @@ def plan_cache_bytes(rows: tuple[CardPlan, ...]) -> int:
     """Room for the checkpoint of these rows and their compiled kernels."""
     weights = max(map(_checkpoint_bytes, rows))
     return math.ceil(weights * _SPARE / _STEP_BYTES) * _STEP_BYTES + _COMPILE_CACHE_BYTES
+
+
+def weights_quota_bytes(wanted: Wanted) -> int | None:
+    """Most bytes of weights to keep in a cache of this pod's own; None where others share it."""
+    cache = wanted.spec.cache
+    if cache.type is CacheType.HOST_PATH or cache.claim_name is not None:
+        return None
+    whole = (
+        plan_cache_bytes(wanted.rows)
+        if cache.size is None
+        else math.floor(parse_quantity(cache.size))
+    )
+    return whole - min(_COMPILE_CACHE_BYTES, whole // 2)
 
 
 def _size(wanted: Wanted) -> str | None:

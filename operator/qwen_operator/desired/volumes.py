@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qwen_contract import pod
 from qwen_operator import naming
-from qwen_operator.api.v1alpha1 import CacheType
+from qwen_operator.api.v1alpha1 import CacheType, Source
 from qwen_operator.desired.metadata import Object
 from qwen_operator.desired.plan_config_map import plan_config_map_name
 from qwen_operator.desired.quantities import canonical_quantity, format_bytes_quantity
@@ -17,6 +17,9 @@ from qwen_operator.units import GIB
 
 LAUNCHER_VOLUME: Final = "launcher"
 PLAN_VOLUME: Final = "plan"
+_TMP_VOLUME: Final = "tmp"
+_CACHE_VOLUME: Final = "cache"
+_SOURCE_VOLUME: Final = "source"
 
 _LAUNCHER_BYTES: Final = 64 << 20
 _SCRATCH_BYTES: Final = 4 * GIB
@@ -66,13 +69,38 @@ def build_mounts(wanted: Wanted, shared_memory: str) -> tuple[Mount, ...]:
             source={"emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}},
         ),
         Mount(
-            name="tmp",
+            name=_TMP_VOLUME,
             path="/tmp",  # noqa: S108 the pod's own
             source=_empty_dir(format_bytes_quantity(_SCRATCH_BYTES)),
         ),
-        Mount(name="cache", path=pod.CACHE_FOLDER, source=_build_cache(wanted)),
+        Mount(name=_CACHE_VOLUME, path=pod.CACHE_FOLDER, source=_build_cache(wanted)),
         *_build_source(wanted),
     )
+
+
+def build_weights_mounts(mounts: tuple[Mount, ...], wanted: Wanted) -> tuple[Mount, ...]:
+    """Those of a pod's volumes that the weights' init container works on."""
+    used = (_TMP_VOLUME, _CACHE_VOLUME, _SOURCE_VOLUME)
+    return (
+        *(replace(mount, read_only=False) for mount in mounts if mount.name == LAUNCHER_VOLUME),
+        *(mount for mount in mounts if mount.name in used),
+        *build_ca_bundle(wanted),
+    )
+
+
+def build_ca_bundle(wanted: Wanted) -> tuple[Mount, ...]:
+    """Certificate authorities of the user's own, which only the fetch step trusts."""
+    bundle = wanted.spec.source.ca_bundle
+    if bundle is None:
+        return ()
+    source = {"configMap": {"name": bundle.config_map, "defaultMode": _READ_ONLY_FILE}}
+    return (Mount(name="ca", path=pod.CA_BUNDLE_FOLDER, source=source, read_only=True),)
+
+
+def ca_bundle_file(source: Source) -> str | None:
+    """Path of those authorities in the container."""
+    bundle = source.ca_bundle
+    return None if bundle is None else f"{pod.CA_BUNDLE_FOLDER}/{bundle.key}"
 
 
 def _build_cache(wanted: Wanted) -> Object:
@@ -104,7 +132,7 @@ def _build_source(wanted: Wanted) -> tuple[Mount, ...]:
         volume = {"hostPath": {"path": folder.path, "type": "Directory"}}
     else:
         return ()
-    return (Mount(name="source", path=pod.SOURCE_FOLDER, source=volume, read_only=True),)
+    return (Mount(name=_SOURCE_VOLUME, path=pod.SOURCE_FOLDER, source=volume, read_only=True),)
 
 
 def _empty_dir(size: str) -> Object:

@@ -33,6 +33,7 @@ class EngineSettings:
 
     max_num_seqs: int
     max_num_batched_tokens: int
+    enforce_eager: bool
     max_capture_size: int
     kv_cache_bytes: int
     gpu_memory_utilization: float
@@ -63,7 +64,7 @@ def build_engine_args(
     ]  # fmt: skip
     if not settings.on_cpu:
         args += ["--gpu-memory-utilization", f"{_floor4(settings.gpu_memory_utilization):.4f}"]
-    if engine.enforce_eager:
+    if settings.enforce_eager:
         args += ["--enforce-eager"]
     elif not settings.on_cpu:
         args += ["--max-cudagraph-capture-size", str(settings.max_capture_size)]

@@ -73,7 +73,7 @@ def _engine_choices(engine: Engine) -> EngineChoices:
         ),
         kv_cache_dtype=engine.kv_cache_dtype,
         kv_offloading_gib=engine.kv_offloading_gib,
-        enforce_eager=bool(engine.enforce_eager),
+        enforce_eager=engine.enforce_eager,
         prefix_caching=engine.enable_prefix_caching is not False,
         max_cudagraph_capture_size=engine.max_cudagraph_capture_size,
         language_model_only=engine.language_model_only,

@@ -41,7 +41,8 @@ class EngineChoices:
     kv_cache_dtype: KvCacheDtype = KvCacheDtype.AUTO
     kv_cache_bytes: int | None = None
     kv_offloading_gib: int | None = None
-    enforce_eager: bool = False
+    enforce_eager: bool | None = None
+    """None lets the plan choose: compiled on a card, eager on a CPU."""
     prefix_caching: bool = True
     max_cudagraph_capture_size: int | None = None
     language_model_only: bool | None = None

@@ -62,6 +62,8 @@ def _plan_batch(case: Case, max_num_seqs: int) -> CardPlan:
     )
     wished_graph = engine.max_cudagraph_capture_size or max_capture_size(max_num_seqs)
     largest_graph = min(wished_graph, batched_tokens)
+    # Compiling wants a C++ compiler and a minute; on a CPU it is a wish, not a default.
+    eager = card.is_cpu if engine.enforce_eager is None else engine.enforce_eager
     shape = EngineShape(
         geometry=case.weights.checkpoint.geometry,
         tensor_parallel_size=request.tensor_parallel_size,
@@ -69,7 +71,7 @@ def _plan_batch(case: Case, max_num_seqs: int) -> CardPlan:
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=batched_tokens,
         kv_cache_dtype=case.weights.kv_cache_dtype,
-        enforce_eager=engine.enforce_eager or card.is_cpu,
+        enforce_eager=eager or card.is_cpu,
         max_capture_size=largest_graph,
         compile_cache=request.compile_cache,
         vision=case.vision,
@@ -82,6 +84,7 @@ def _plan_batch(case: Case, max_num_seqs: int) -> CardPlan:
     settings = EngineSettings(
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=batched_tokens,
+        enforce_eager=eager,
         max_capture_size=largest_graph,
         kv_cache_bytes=kv_cache_bytes,
         gpu_memory_utilization=budget.admissible_utilization,
@@ -112,7 +115,7 @@ def _plan_batch(case: Case, max_num_seqs: int) -> CardPlan:
         host=plan_host(
             request.tensor_parallel_size,
             kv_offloading_gib=offloading,
-            cpu_resident_bytes=budget.requested_bytes if card.is_cpu else 0,
+            resident_bytes=budget.requested_bytes if card.is_cpu else None,
         ),
         decisions=tuple(explain_choices(case, settings)),
         warnings=tuple(explain_warnings(case, budget, kv_cache_bytes)),

@@ -1,0 +1,1 @@
+"""How the operator holds up: latency, writes when quiet, memory and convergence."""

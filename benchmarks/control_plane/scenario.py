@@ -1,0 +1,143 @@
+"""What the benchmark does to the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import yaml
+
+from e2e.cluster.api import Api, Object, eventually, has_condition
+from e2e.cluster.audit import read_writes
+from e2e.cluster.gpus import L4
+from e2e.cluster.kwok import build_gpu_node
+from qwen_operator.cluster.api import USER_AGENT
+
+REPLICAS = 3
+ADDED = 200
+"""QwenDeployments whose latency is measured: enough for a 99th percentile that is no maximum."""
+
+_API_VERSION, _KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
+_CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.yaml"
+_GPUS_PER_NODE = 100
+_AT_A_TIME = 8
+_CONVERGENCE_SECONDS = 1800
+
+
+async def prepare(api: Api, gpus: int) -> None:
+    """The CRD, a card for every replica, and a namespace for each half."""
+    crd = yaml.safe_load(_CRD.read_text())
+    await api.apply(crd)
+
+    async def established() -> bool:
+        found = await api.get(crd["apiVersion"], crd["kind"], crd["metadata"]["name"])
+        return has_condition(found, "Established")
+
+    await eventually(established, "the CRD is established")
+    for number in range(-(-gpus // _GPUS_PER_NODE)):
+        node = build_gpu_node(f"bench-{number}", L4, _GPUS_PER_NODE)
+        roomy = {"cpu": "1000", "memory": "4Ti", "pods": "110"}
+        node["status"] = {
+            part: {**node["status"][part], **roomy} for part in ("allocatable", "capacity")
+        }
+        await api.create(node)
+    for name in ("few", "many"):
+        await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+async def apply_many(api: Api, namespace: str, count: int, *, replicas: int) -> None:
+    """Apply them as fast as the API server takes them."""
+    slots = asyncio.Semaphore(_AT_A_TIME)
+
+    async def one(number: int) -> None:
+        async with slots:
+            await api.apply(_owner(namespace, f"qwen-{number}", replicas))
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+
+
+async def converge(
+    api: Api, namespace: str, count: int, *, progress: Callable[[str], None] = lambda _: None
+) -> None:
+    """Return when that many are Ready for their present generation."""
+
+    async def all_ready() -> bool:
+        owners = await api.list(_API_VERSION, _KIND, namespace)
+        ready = sum(has_condition(owner, "Ready") for owner in owners)
+        progress(f"{ready} of {count} are Ready")
+        await asyncio.sleep(2)  # a list of them all is work for the API server, too
+        return ready >= count
+
+    await eventually(all_ready, f"{count} are Ready", timeout_seconds=_CONVERGENCE_SECONDS)
+
+
+async def latencies(api: Api) -> list[float]:
+    """Seconds from the apply's answer to the news of its pod, one after the other."""
+    seen: dict[str, float] = {}
+    arrived = asyncio.Event()
+    async with _pods_of(api, "few", seen, arrived):
+        found = []
+        for number in range(ADDED):
+            name = f"late-{number}"
+            await api.apply(_owner("few", name, 1))
+            begin = monotonic()
+            while name not in seen:
+                arrived.clear()
+                await asyncio.wait_for(arrived.wait(), timeout=60)
+            found.append(seen[name] - begin)
+        return found
+
+
+async def quiet_writes(audit_log: Path, seconds: float) -> int:
+    """Mutating requests of the operator, its Lease apart, after it has come to rest."""
+    await asyncio.sleep(10)
+    before = _our_writes(audit_log)
+    await asyncio.sleep(seconds)
+    return _our_writes(audit_log) - before
+
+
+def _our_writes(audit_log: Path) -> int:
+    return sum(
+        write.user_agent.startswith(USER_AGENT) and write.resource != "leases"
+        for write in read_writes(audit_log)
+    )
+
+
+def _owner(namespace: str, name: str, replicas: int) -> Object:
+    return {
+        "apiVersion": _API_VERSION,
+        "kind": _KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "model": "Qwen/Qwen3-0.6B",
+            "accelerators": [{"name": "L4"}],
+            "cache": {"type": "EmptyDir"},
+            "replicas": replicas,
+        },
+    }
+
+
+@asynccontextmanager
+async def _pods_of(
+    api: Api, namespace: str, seen: dict[str, float], arrived: asyncio.Event
+) -> AsyncIterator[None]:
+    """Note when the first pod of each QwenDeployment appears."""
+    pods = await api.request("GET", f"/api/v1/namespaces/{namespace}/pods", query={"limit": "1"})
+    version = pods["metadata"]["resourceVersion"]
+
+    async def follow() -> None:
+        events = api.watch(f"/api/v1/namespaces/{namespace}/pods", resourceVersion=version)
+        async for event in events:
+            owner = event["object"]["metadata"]["labels"].get("app.kubernetes.io/instance", "")
+            seen.setdefault(owner, monotonic())
+            arrived.set()
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
