@@ -85,6 +85,24 @@ class Api:
         async for line in response.response.content:
             yield dict(json.loads(line))
 
+    async def lines(self, path: str, body: object) -> AsyncIterator[str]:
+        """Send a POST and yield the lines of the answer as they come; raise like `request`."""
+        serialised = self._client.param_serialize(
+            "POST",
+            path,
+            header_params={"Accept": "*/*", "Content-Type": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = (await self._client.call_api(*await serialised)).response
+            if answer.status >= 400:
+                raise Refused(answer.status, _sentence(await answer.text()))
+            async for line in answer.content:
+                yield line.decode(errors="replace").rstrip("\r\n")
+        except (ClientError, TimeoutError) as error:
+            raise Unreachable(f"the API server does not answer: {error}") from error
+
     async def apply(self, wanted: Mapping[str, Any]) -> Object:
         """Server-side apply."""
         return await self.request(

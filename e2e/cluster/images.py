@@ -29,7 +29,7 @@ _MIRROR: Final = "http://deb.debian.org/debian"
 _BASE_CONTENT: Final = ("ca-certificates", "python3", "python3-venv")
 """What our base shares with the public Python image: an interpreter that can install packages."""
 
-_AUTHORITIES: Final = "/etc/ssl/certs"
+_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
@@ -43,6 +43,8 @@ class Image:
     content: tuple[str, ...]
     """Files and folders that the Dockerfile copies, from the top of the repository."""
     arguments: Mapping[str, str] = field(default_factory=dict)
+    expected: str = ""
+    """How long a build takes, when that is long."""
 
     def key(self, base: str) -> str:
         """Changes with anything that goes into the image."""
@@ -83,15 +85,16 @@ def build_archive(image: Image, progress: Progress) -> tuple[str, Path]:
         return reference, archive
     progress.plan(1)
     with (
-        progress.step(f"build image {image.name}"),
+        progress.step(f"build image {image.name}", expected=image.expected),
         image.context() as context,
         whole_or_nothing(archive) as unfinished,
         _buildah_storage() as buildah,
     ):
         arguments = {**image.arguments, "BASE": base}
         build = [*buildah, "build", "--isolation", "chroot", "--tag", reference]
-        # Package registries may be reached through a proxy that only this machine trusts.
-        build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
+        # Package registries may be behind a proxy whose authority only this machine trusts.
+        if Path(_AUTHORITIES).exists():
+            build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
         for name, value in arguments.items():
             build += ["--build-arg", f"{name}={value}"]
         _run_with_packages(

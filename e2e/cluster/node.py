@@ -28,12 +28,14 @@ from e2e.cluster.paths import CACHE, write_if_changed
 from e2e.cluster.processes import Processes, Program
 from e2e.cluster.progress import Progress
 from e2e.cluster.sealed import CGROUP, SealedMachine
+from e2e.cluster.volumes import offer_volumes
 
 NAME: Final = "qwen-e2e"
 """Name of the node in the cluster."""
 
-STEPS: Final = 6
+STEPS: Final = 7
 
+_VOLUMES: Final = "volumes"
 _SOCKET: Final = "/run/containerd/containerd.sock"
 _KUBELET_HEALTH: Final = 10248
 _PROXY_HEALTH: Final = 10256
@@ -135,6 +137,9 @@ class Node:
             with progress.step("start kubelet"):
                 self._processes.ensure(self._kubelet(control_plane))
                 await eventually(lambda: is_ready(api, NAME), "the node is Ready", 60)
+            with progress.step("offer persistent volumes"):
+                lib = self._files / "lib"
+                await offer_volumes(api, lib / _VOLUMES, f"/var/lib/{_VOLUMES}", NAME)
             with progress.step("start kube-proxy"):
                 self._processes.ensure(self._proxy(control_plane))
             with progress.step("start cluster DNS"):

@@ -1,4 +1,4 @@
-"""Images of the product, built from the Dockerfiles that a release uses."""
+"""The images that the operator and its pods run, as the harness builds them."""
 
 from typing import Final
 
@@ -10,3 +10,17 @@ OPERATOR: Final = Image(
     REPOSITORY / "operator" / "Dockerfile",
     ("operator/requirements.txt", "operator/qwen_operator", "runtime/qwen_contract"),
 )
+RUNTIME: Final = Image(
+    "runtime",
+    REPOSITORY / "runtime" / "Dockerfile",
+    ("runtime/requirements.txt", "runtime/qwen_contract", "runtime/qwen_runtime"),
+)
+VLLM_CPU: Final = Image(
+    "vllm-cpu",
+    REPOSITORY / "e2e" / "images" / "vllm-cpu" / "Dockerfile",
+    tuple(
+        f"e2e/images/vllm-cpu/{name}" for name in ("requirements.lock", "stub_cuda.py", "finish.py")
+    ),
+    expected="5 min",
+)
+"""vLLM's CPU build, which is not ours, but has no public image that these machines could pull."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from qwen_contract.errors import Unreadable
@@ -29,6 +30,17 @@ class Fetched:
     """Of this run, verification included."""
     verified: str
     """How: sha256, manifest, or headers."""
+
+
+def in_use_file(fetched: Fetched) -> str | None:
+    """Who holds a shared flock(2) on this file keeps the weights from being evicted.
+
+    None for weights that are not in the cache, which nobody evicts.
+    """
+    if fetched.commit is None:
+        return None
+    repository = PurePosixPath(fetched.folder).parent.parent
+    return str(repository / "verified" / f"{fetched.commit}.json")
 
 
 def write_fetched(fetched: Fetched) -> str:

@@ -110,6 +110,8 @@ TEXT_PARAMETERS: dict[int, tuple[str, ...]] = {
 PARAMETERS_OF = {
     f"Qwen/{name}": count for count, names in TEXT_PARAMETERS.items() for name in names
 }
+# Counted in the files that its script writes.
+PARAMETERS_OF["qwen-operator/tiny-qwen3"] = 139_712
 
 # Published totals with the vision tower.
 VISION_LANGUAGE_PARAMETERS = {

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from e2e.models.tiny_qwen3 import CONFIG
 from qwen_operator.api.enums import Precision
 from qwen_operator.catalog.checkpoints import CheckpointFormat, WeightPart
+from qwen_operator.catalog.geometry import parse_geometry
 from qwen_operator.catalog.models import find_model, model_from_config, model_names
 from qwen_operator.errors import InvalidInput
 from tests.catalog.configs import DENSE, HYBRID, VISION
@@ -121,3 +123,7 @@ def test_gptq_of_qwen35_leaves_attention_and_shared_experts_in_16_bits(
     name: str, left_out: set[WeightPart]
 ) -> None:
     assert find_model(name).checkpoints[Precision.INT4].sixteen_bit_parts == left_out
+
+
+def test_the_tiny_model_is_what_its_script_writes() -> None:
+    assert find_model("qwen-operator/tiny-qwen3").geometry == parse_geometry(dict(CONFIG))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
@@ -11,6 +12,7 @@ from e2e.fixtures import Cluster
 from qwen_operator.cluster.api import connect
 from qwen_operator.cluster.observe import observe
 from qwen_operator.cluster.perform import perform
+from qwen_operator.cluster.reports import Reports
 from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.reconcile.outcome import Outcome
 from qwen_operator.reconcile.reconcile import reconcile
@@ -36,8 +38,8 @@ async def one_pass(where: str, die_after_writes: int | None = None) -> Outcome:
         if writes == die_after_writes:
             raise Died
 
-    async with connect(count) as api:
-        observed = await observe(api, where, "small", may_read_nodes=True)
+    async with connect(count) as api, aclosing(Reports(lambda _: None)) as reports:
+        observed = await observe(api, reports, where, "small", may_read_nodes=True)
         assert observed is not None
         outcome = reconcile(observed, SETTINGS)
         await perform(api, observed, outcome)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_operator.reconcile.observed import GpuUse, Observed, PodState
+from qwen_contract.failure import Failure, FailureReason, Stage
+from qwen_contract.report import Measured, Phase, Report, State
+from qwen_operator.reconcile.observed import GpuUse, Observed, PodState, WeightsState
 from qwen_operator.reconcile.outcome import Outcome
 from qwen_operator.reconcile.reconcile import reconcile
 from qwen_operator.settings import read_settings
@@ -173,3 +175,71 @@ json_values = st.recursive(
 def test_no_spec_raises(spec: dict[str, Any]) -> None:
     outcome = reconcile(observe(owner(**spec)), SETTINGS)
     assert condition(outcome, "Ready")["message"]
+
+
+def failed_pod(reason: FailureReason, weights: WeightsState = WeightsState.READY) -> PodState:
+    return PodState(
+        name="p",
+        ready=False,
+        scheduled=True,
+        unschedulable=None,
+        waiting="CrashLoopBackOff",
+        weights=weights,
+        failure=Failure(reason=reason, stage=Stage.START, message="say it in a sentence"),
+        restarts=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "other"),
+    [(FailureReason.ACCESS_DENIED, "Stalled"), (FailureReason.GPU_BUSY, "Reconciling")],
+)
+def test_a_failed_container_is_told_by_its_own_reason(reason: FailureReason, other: str) -> None:
+    outcome = reconcile(observe(owner(), pods=(failed_pod(reason),)), SETTINGS)
+    ready = condition(outcome, "Ready")
+    assert ready["reason"] == reason
+    assert ready["message"] == "pod p, restarted 2 times: say it in a sentence"
+    assert condition(outcome, other)["reason"] == reason
+
+
+def test_weights_that_cannot_be_had_are_told_by_their_own_condition() -> None:
+    pod = failed_pod(FailureReason.DOWNLOAD_FAILED, WeightsState.FAILED)
+    outcome = reconcile(observe(owner(), pods=(pod,)), SETTINGS)
+    assert condition(outcome, "WeightsReady")["reason"] == "DownloadFailed"
+    pod = failed_pod(FailureReason.GPU_BUSY, WeightsState.READY)
+    outcome = reconcile(observe(owner(), pods=(pod,)), SETTINGS)
+    assert condition(outcome, "WeightsReady")["status"] == "True"
+
+
+REPORT = Report(
+    state=State.SERVING,
+    card="L4",
+    vllm_version="0.33.0",
+    phases=(Phase(name="Import", seconds=40.2), Phase(name="WarmUp", seconds=1.5)),
+    measured=Measured(kv_cache_tokens=1000, device_bytes_peak=(1 << 30) + 1),
+    commit="c0ffee",
+)
+
+
+def measured(outcome: Outcome) -> Any:
+    assert outcome.status is not None
+    return outcome.status["plan"][0].get("measured")
+
+
+def test_what_replicas_measured_stands_beside_their_plan_and_stays_as_long_as_that() -> None:
+    first = reconcile(observe(owner(), reports=(REPORT, REPORT)), SETTINGS)
+    told = {
+        "replicas": 2,
+        "kvCacheTokens": 1000,
+        "deviceBytesPeak": (1 << 30) + (64 << 20),
+        "startSeconds": 42,
+        "commit": "c0ffee",
+    }
+    assert measured(first) == told
+    before = dict(first.status or {})
+    quiet = reconcile(observe(owner(status=before), reports=()), SETTINGS)
+    assert quiet.status is None
+    changed = reconcile(observe(owner(status=before, contextLength=16384)), SETTINGS)
+    assert measured(changed) == told, "the KV cache has the same bytes"
+    other = reconcile(observe(owner(status=before, precision="fp8")), SETTINGS)
+    assert measured(other) is None

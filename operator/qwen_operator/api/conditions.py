@@ -35,7 +35,7 @@ class ConditionStatus(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition has its status."""
+    """Why a condition has its status; where a container has ended, `FailureReason` says why."""
 
     NOT_OBSERVED = "NotObserved"
     INVALID_SPEC = "InvalidSpec"
@@ -52,6 +52,8 @@ class ConditionReason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     ROLLING_OUT = "RollingOut"
     PODS_NOT_READY = "PodsNotReady"
+    FETCHING_WEIGHTS = "FetchingWeights"
+    WEIGHTS_FETCHED = "WeightsFetched"
     SERVING = "Serving"
 
 

@@ -15,10 +15,46 @@ from qwen_operator.api.formats import (
     Int32,
     Int64,
     LongText,
+    Revision,
     Sentence,
     keyed_list,
     unique_by,
 )
+
+
+class Measured(StatusModel):
+    """What replicas on one card have measured."""
+
+    replicas: Annotated[Int32, Field(ge=1)] = Field(
+        description="Replicas that told it, for example 2."
+    )
+    weights_bytes: Annotated[Int64, Field(ge=0)] | None = Field(
+        default=None,
+        description="Weights on each card, in bytes. Default unknown, for example 5456789012.",
+    )
+    kv_cache_tokens: Annotated[Int64, Field(ge=0)] | None = Field(
+        default=None,
+        description="Room of the KV cache, in tokens. Default unknown, for example 200736.",
+    )
+    device_bytes_total: Annotated[Int64, Field(ge=0)] | None = Field(
+        default=None,
+        description="Memory of the card, in bytes. Default unknown, for example 25769803776.",
+    )
+    device_bytes_peak: Annotated[Int64, Field(ge=0)] | None = Field(
+        default=None,
+        description=(
+            "Most that was ever in use on a card, by everybody, in bytes. Default unknown, "
+            "for example 22548578304."
+        ),
+    )
+    start_seconds: Annotated[Int32, Field(ge=0)] | None = Field(
+        default=None,
+        description="Longest start, without the fetch. Default unknown, for example 74.",
+    )
+    commit: Revision | None = Field(
+        default=None,
+        description="Commit of the weights that serve. Default unknown, for example 1cfa9a72.",
+    )
 
 
 class PlanSummary(StatusModel):
@@ -41,6 +77,13 @@ class PlanSummary(StatusModel):
         default=None,
         description=(
             "Room of the KV cache on each card, in bytes. Default unknown, for example 14800125952."
+        ),
+    )
+    measured: Measured | None = Field(
+        default=None,
+        description=(
+            "What replicas on this card have measured. Default nothing yet, "
+            "for example {replicas: 1, kvCacheTokens: 200736}."
         ),
     )
     max_concurrency: Decimal | None = Field(

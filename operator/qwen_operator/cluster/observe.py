@@ -11,14 +11,22 @@ from typing import Any
 
 from qwen_operator import naming
 from qwen_operator.cluster.api import Api, ApiError, Object, object_path, owner_path
+from qwen_operator.cluster.pod_state import pod_state
+from qwen_operator.cluster.reports import Reports
 from qwen_operator.desired.children import OwnedKind, owned_kinds
-from qwen_operator.reconcile.observed import GpuUse, Observed, PodState
+from qwen_operator.reconcile.observed import GpuUse, Observed
 
 _ENDED = {"Succeeded", "Failed"}
 
 
 async def observe(
-    api: Api, namespace: str, name: str, *, may_read_nodes: bool, namespaces: Sequence[str] = ()
+    api: Api,
+    reports: Reports,
+    namespace: str,
+    name: str,
+    *,
+    may_read_nodes: bool,
+    namespaces: Sequence[str] = (),
 ) -> Observed | None:
     """The QwenDeployment with its children and pods; None where it is gone or going.
 
@@ -44,6 +52,7 @@ async def observe(
         owner=owner,
         children=children,
         pods=states,
+        reports=reports.of((namespace, name), states),
         mounted_config_maps=mounted_config_maps(pods),
         gpus=await _gpu_use(api, namespaces or ("",)) if waits and may_read_nodes else None,
         now=datetime.now(UTC),
@@ -60,31 +69,6 @@ async def _children_of(
         return await api.list(path, labelSelector=selector)
     found = await api.get(f"{path}/{kind.name_of(name)}")
     return [] if found is None else [found]
-
-
-def pod_state(pod: Mapping[str, Any]) -> PodState:
-    """What a decision needs of a pod."""
-    status = pod.get("status") or {}
-    conditions = {each["type"]: each for each in status.get("conditions") or ()}
-    scheduled = conditions.get("PodScheduled", {})
-    waiting = [
-        state["waiting"]
-        for each in status.get("containerStatuses") or ()
-        if "waiting" in (state := each.get("state") or {})
-    ]
-    return PodState(
-        name=pod["metadata"]["name"],
-        ready=conditions.get("Ready", {}).get("status") == "True",
-        scheduled=scheduled.get("status") == "True",
-        unschedulable=(
-            str(scheduled.get("message", "no node takes it"))
-            if scheduled.get("reason") == "Unschedulable"
-            else None
-        ),
-        waiting=": ".join(filter(None, (waiting[0].get("reason"), waiting[0].get("message"))))
-        if waiting
-        else None,
-    )
 
 
 def mounted_config_maps(pods: Iterable[Mapping[str, Any]]) -> frozenset[str]:

@@ -17,12 +17,8 @@ class Heartbeat:
         self._longest_seconds = longest_seconds
         self._last: float | None = None
 
-    def start(self) -> None:
-        """From now on silence is a fault."""
-        self.beat()
-
     def beat(self) -> None:
-        """Something ended."""
+        """Something ended; from the first time on, silence is a fault."""
         self._last = monotonic()
 
     def judge(self) -> tuple[bool, str]:

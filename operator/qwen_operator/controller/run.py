@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
+from contextlib import aclosing
 
 from qwen_operator.cluster.api import Api, ApiError, connect
 from qwen_operator.cluster.leader import Leadership
+from qwen_operator.cluster.reports import Reports
 from qwen_operator.controller.events import Events, stop_on_signals
 from qwen_operator.controller.health import Heartbeat, serve_health
 from qwen_operator.controller.telemetry import Telemetry
@@ -30,35 +32,39 @@ async def run(settings: Settings) -> None:
     health = await serve_health(settings.health_port, telemetry, heartbeat)
     try:
         async with connect(telemetry.count_call) as api:
-            work: list[Coroutine[None, None, None]] = []
-            if settings.leader_election:
-                leadership = Leadership(api, settings.children.operator_namespace)
-                _LOG.info("waiting for the Lease as %s", leadership.identity)
-                if not await _first_of(stop.wait(), leadership.acquire()):
-                    return
-                _LOG.info("leading")
-                work.append(leadership.keep())
-            work += _loops(api, settings, telemetry, heartbeat, stop)
-            if await _first_of(stop.wait(), *work):
-                _LOG.warning("the Lease is lost, or events ended: starting over")
+            await _lead_and_work(api, settings, telemetry, heartbeat, stop)
     finally:
         await health.cleanup()
 
 
-def _loops(
+async def _lead_and_work(
     api: Api, settings: Settings, telemetry: Telemetry, heartbeat: Heartbeat, stop: asyncio.Event
-) -> list[Coroutine[None, None, None]]:
-    """Everything that runs side by side in the operator that works."""
+) -> None:
+    beside: list[Coroutine[None, None, None]] = []
+    if settings.leader_election:
+        leadership = Leadership(api, settings.children.operator_namespace)
+        _LOG.info("waiting for the Lease as %s", leadership.identity)
+        if not await _first_of(stop.wait(), leadership.acquire()):
+            return
+        _LOG.info("leading")
+        beside.append(leadership.keep())
     queue = WorkQueue()
-    worker = Worker(api, settings, queue, telemetry, heartbeat)
-    events = Events(worker, settings, queue)
-    heartbeat.start()
-    return [
-        events.watch(stop),
-        events.resync(),
-        _watch_queue(queue, telemetry),
-        *(worker.run() for _ in range(settings.workers)),
-    ]
+    async with aclosing(Reports(queue.add)) as reports:
+        worker = Worker(
+            api, settings, queue, telemetry=telemetry, heartbeat=heartbeat, reports=reports
+        )
+        events = Events(worker, settings, queue)
+        heartbeat.beat()
+        ended = await _first_of(
+            stop.wait(),
+            events.watch(stop),
+            events.resync(),
+            _watch_queue(queue, telemetry),
+            *(worker.run() for _ in range(settings.workers)),
+            *beside,
+        )
+        if ended and not stop.is_set():
+            _LOG.warning("the Lease is lost, or events ended: starting over")
 
 
 async def _first_of(

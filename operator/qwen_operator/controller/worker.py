@@ -8,6 +8,7 @@ from time import monotonic
 from qwen_operator.cluster.api import Api, ApiError, owner_path
 from qwen_operator.cluster.observe import observe
 from qwen_operator.cluster.perform import perform
+from qwen_operator.cluster.reports import Reports
 from qwen_operator.controller.health import Heartbeat
 from qwen_operator.controller.telemetry import Telemetry
 from qwen_operator.controller.work_queue import Key, WorkQueue
@@ -25,14 +26,17 @@ class Worker:
         api: Api,
         settings: Settings,
         queue: WorkQueue,
+        *,
         telemetry: Telemetry,
         heartbeat: Heartbeat,
+        reports: Reports,
     ) -> None:
         self._api = api
         self._settings = settings
         self._queue = queue
         self._telemetry = telemetry
         self._heartbeat = heartbeat
+        self._reports = reports
 
     async def run(self) -> None:
         """Take keys for ever."""
@@ -70,6 +74,7 @@ class Worker:
     async def _pass(self, key: Key) -> str:
         observed = await observe(
             self._api,
+            self._reports,
             *key,
             may_read_nodes=self._settings.read_nodes,
             namespaces=self._settings.namespaces,

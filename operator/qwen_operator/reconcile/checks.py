@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from qwen_contract import pod as places
+from qwen_contract.failure import FailureReason
+from qwen_contract.report import Report
 from qwen_operator.api.conditions import ConditionReason, ConditionStatus
-from qwen_operator.reconcile.observed import GpuUse, PodState
+from qwen_operator.reconcile.observed import GpuUse, PodState, WeightsState
 from qwen_operator.reconcile.planned import Planned
 
 
@@ -16,7 +19,7 @@ class Verdict:
     """Status, reason and sentence of one condition."""
 
     status: ConditionStatus
-    reason: ConditionReason
+    reason: ConditionReason | FailureReason
     message: str
 
 
@@ -35,6 +38,7 @@ class Facts:
     """Whether the Deployment already has the template that this pass wants."""
     pods: tuple[PodState, ...]
     gpus: GpuUse | None
+    reports: tuple[Report, ...] = ()
 
     def count(self, field: str) -> int:
         """A number of the Deployment's status; absent means 0."""
@@ -104,6 +108,47 @@ def check_rollout(facts: Facts) -> Verdict | None:
     )
 
 
+def check_failures(facts: Facts) -> Verdict | None:
+    """A container that ended badly, in the words of its last breath."""
+    failed = [pod for pod in facts.pods if not pod.ready and pod.failure is not None]
+    if not failed or failed[0].failure is None:
+        return None
+    pod, failure = failed[0], failed[0].failure
+    others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    times = f", restarted {pod.restarts} times" if pod.restarts else ""
+    return _false(failure.reason, f"pod {pod.name}{others}{times}: {failure.message}")
+
+
+def check_weight_failures(facts: Facts) -> Verdict | None:
+    """The same, of the fetch alone."""
+    failed = [pod for pod in facts.pods if pod.weights is WeightsState.FAILED]
+    return check_failures(replace(facts, pods=tuple(failed)))
+
+
+def check_weights(facts: Facts) -> Verdict | None:
+    """Weights come before anything else can be said of a pod."""
+    fetching = [pod for pod in facts.pods if pod.weights is WeightsState.FETCHING]
+    if not fetching:
+        return None
+    return _false(
+        ConditionReason.FETCHING_WEIGHTS,
+        f"{len(fetching)} of {facts.wanted_replicas} replicas fetch or check their weights; "
+        f"progress: kubectl logs {fetching[0].name} -c {places.WEIGHTS_CONTAINER}",
+    )
+
+
+def conclude_weights(facts: Facts) -> Verdict:
+    """Every pod has its weights, or nobody has looked yet."""
+    have = sum(pod.weights is WeightsState.READY for pod in facts.pods)
+    if not have or have < facts.wanted_replicas:
+        return Verdict(
+            status=ConditionStatus.UNKNOWN,
+            reason=ConditionReason.NOT_OBSERVED,
+            message="no pod has begun to fetch them",
+        )
+    return _true(ConditionReason.WEIGHTS_FETCHED, "complete and checked")
+
+
 def check_readiness(facts: Facts) -> Verdict | None:
     """Every wanted replica answers."""
     ready = facts.count("readyReplicas")
@@ -143,12 +188,21 @@ READY = (
     check_foreign_children,
     check_zero_replicas,
     check_scheduling,
+    check_failures,
+    check_weights,
     check_rollout,
     check_readiness,
     conclude_serving,
 )
 PLANNED = (check_plan, conclude_planned)
 SCHEDULED = (check_plan, check_zero_replicas, check_scheduling, conclude_scheduled)
+WEIGHTS_READY = (
+    check_plan,
+    check_zero_replicas,
+    check_weight_failures,
+    check_weights,
+    conclude_weights,
+)
 AVAILABLE = (check_plan, check_zero_replicas, check_readiness, conclude_serving)
 
 
@@ -176,5 +230,5 @@ def _true(reason: ConditionReason, message: str) -> Verdict:
     return Verdict(status=ConditionStatus.TRUE, reason=reason, message=message)
 
 
-def _false(reason: ConditionReason, message: str) -> Verdict:
+def _false(reason: ConditionReason | FailureReason, message: str) -> Verdict:
     return Verdict(status=ConditionStatus.FALSE, reason=reason, message=message)

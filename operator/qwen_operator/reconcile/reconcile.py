@@ -136,6 +136,7 @@ def _facts(
         ),
         pods=observed.pods,
         gpus=observed.gpus,
+        reports=observed.reports,
     )
 
 

@@ -1,0 +1,1 @@
+"""A hub that speaks Hugging Face's protocol and serves folders; faults on demand."""
