@@ -198,7 +198,8 @@ def test_installed_by_kubectl_it_serves(cluster: Cluster, tmp_path: Path, namesp
             where = "qwen-operator" if namespaced else elsewhere
             try:
                 async with operator_of(cluster, api, "qwen-operator", tmp_path) as operator:
-                    await api.create(owner(where))
+                    # kubectl does not wait until the API server serves what it was given.
+                    await eventually(lambda: api.create(owner(where)), "the CRD is served")
                     await until(api, where, "Serving")
                     operator.assert_was_allowed_everything()
             finally:
