@@ -45,11 +45,11 @@ unit:  ## Tests without a cluster
 e2e:  ## Tests of the operator on a real API server (builds Kubernetes the first time: 15 minutes)
 	$(RUN) pytest -q tests/e2e -m "control_plane"
 
-demo:  ## The whole product on this machine, to a first answer (root; 30 minutes the first time, then 3)
-	@$(RUN) python -m e2e.demo up
+demo:  ## The whole product on this machine, to a first answer (root; half an hour the first time, then 3 min)
+	$(RUN) python -m e2e.demo up
 
 demo-down:  ## Remove everything that demo made but built programs and images
-	@$(RUN) python -m e2e.demo down
+	$(RUN) python -m e2e.demo down
 
 cluster-up:  ## Start that API server, scheduler and controllers, and leave them running
 	$(RUN) python -m e2e.cluster up --control-plane-only

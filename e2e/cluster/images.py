@@ -188,5 +188,9 @@ def _run_with_packages(commands: Sequence[Sequence[str]], progress: Progress) ->
     """Run commands one after the other where buildah and debootstrap are to be found."""
     mounts = mount_packages(unpack_packages(IMAGE_PACKAGES, progress))
     script = "\n".join(["set -e", *mounts, *map(shlex.join, commands)])
-    # Mounts that a build leaves go with its namespace.
-    run(["unshare", "--mount", "sh", "-c", script])
+    with tempfile.NamedTemporaryFile("w", prefix="qwen-e2e-", suffix=".sh") as file:
+        # A file, so that the message about a failure shows what failed and not all that was to do.
+        file.write(script)
+        file.flush()
+        # Mounts that a build leaves go with its namespace.
+        run(["unshare", "--mount", "sh", file.name])

@@ -131,12 +131,12 @@ async def _chat(target: Target) -> None:
 
 
 def _show(target: Target) -> str:
-    """The object as kubectl shows it, and its status whole."""
+    """The object as kubectl shows it, and its plan beside what was measured."""
     words = ("get", "qd", NAME, "-n", NAMESPACE)
     table = call(target, "kubectl", *words, settings={})
     whole = yaml.safe_load(call(target, "kubectl", *words, "-o", "yaml", settings={}))
-    status = yaml.safe_dump({"status": whole["status"]}, sort_keys=False)
-    return f"$ kubectl -n {NAMESPACE} get qd\n{table}\n{status}"
+    plan = yaml.safe_dump({"plan": whole["status"].get("plan")}, sort_keys=False)
+    return f"$ kubectl -n {NAMESPACE} get qd\n{table}\nIts plan, beside what was measured:\n{plan}"
 
 
 if __name__ == "__main__":

@@ -54,17 +54,16 @@ def build_deployment(model: Model, endpoint: str | None) -> Object:
 async def wait_until_ready(api: Api, say: Say) -> None:
     """Tell every change of a condition; raise HarnessError when it cannot become Ready."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS
-    told: dict[str, tuple[str, ...]] = {}
-    news = time.monotonic()
+    told: dict[str, tuple[str, str]] = {}
+    started = news = time.monotonic()
     while True:
         conditions = _conditions(await api.get(API_VERSION, KIND, NAME, NAMESPACE))
         for name in (*_ON_THE_WAY, "Stalled"):
-            found = conditions.get(name, {})
-            now = tuple(found.get(key, "") for key in ("status", "reason", "message"))
-            if found and told.get(name) != now:
+            now = (_status(conditions, name), str(conditions.get(name, {}).get("message", "")))
+            if told.get(name, ("Unknown", "")) != now and now[0] != "Unknown":
                 told[name] = now
                 news = time.monotonic()
-                say(f"{name} {': '.join(filter(None, now))}")
+                say(f"{'' if now[0] == 'True' else 'not '}{name}: {now[1]}")
         left = [name for name in _ON_THE_WAY if _status(conditions, name) != "True"]
         if not left:
             return
@@ -77,7 +76,7 @@ async def wait_until_ready(api: Api, say: Say) -> None:
             )
         if time.monotonic() - news > _QUIET_SECONDS:
             news = time.monotonic()
-            say(f"… still to come: {', '.join(left)}")
+            say(f"… {news - started:.0f} s, still to come: {', '.join(left)}")
         await asyncio.sleep(_POLL_SECONDS)
 
 
