@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import uuid
 
+from aiohttp import ClientError
 from kubernetes.aio.client import ApiException, V1Lease, V1ObjectMeta
 from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
@@ -43,6 +45,19 @@ class _Lease(LeaseLock):
         return True
 
 
+class _Election(LeaderElection):
+    """The library's, with an end to each try: a call that hangs would outlast the leadership."""
+
+    async def try_acquire_or_renew(self) -> bool:
+        """Whether the Lease is ours now."""
+        try:
+            async with asyncio.timeout(_RETRY_SECONDS):
+                return await super().try_acquire_or_renew()
+        except (ClientError, TimeoutError) as error:
+            _LOG.warning("cannot reach the Lease: %s", str(error) or type(error).__name__)
+            return False
+
+
 class Leadership:
     """A candidate for the Lease of our name in the operator's namespace."""
 
@@ -50,7 +65,7 @@ class Leadership:
         # The pod's name tells people who leads; the rest keeps a restarted container apart.
         self.identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         lock = _Lease(naming.PRODUCT, namespace, self.identity, api.client)
-        self._election = LeaderElection(
+        self._election = _Election(
             Config(
                 lock,
                 lease_duration=_LEASE_SECONDS,
