@@ -9,7 +9,7 @@ import yaml
 from e2e.cluster.api import Refused, connect
 from e2e.cluster.errors import HarnessError
 from e2e.cluster.paths import REPOSITORY
-from e2e.demo.model import choose_model, is_hub_reachable
+from e2e.demo.model import TINY, choose_model, is_hub_reachable
 from e2e.demo.serving import (
     NAME,
     NAMESPACE,
@@ -81,6 +81,8 @@ def _up(target: Target) -> int:
         print(f"\n> {QUESTION}", flush=True)
         asyncio.run(_chat(target))
         print("\n")
+        if model.name == TINY:
+            steps.say("its weights are random, so its words mean nothing; all else is real")
     print(_show(target))
     print(f"\nWhat each step took:\n{steps.table()}\n")
     print(f"To go on, in your shell:\n  {target.shell_lines()}")
