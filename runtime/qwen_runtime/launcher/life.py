@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -158,7 +159,7 @@ def decide_drain(
     ready, otherwise nobody has sent it requests."""
     idle = engine is not None and engine.idle_looks >= _IDLE_LOOKS
     if stopping_seconds is not None:
-        enough = _IDLE_END_SECONDS if idle else limits.kill_seconds
+        enough = min(limits.kill_seconds, _IDLE_END_SECONDS if idle else math.inf)
         return DrainStep.KILL if stopping_seconds >= enough else DrainStep.WAIT
     if not serving or draining_seconds >= limits.stop_seconds:
         return DrainStep.STOP

@@ -112,6 +112,8 @@ class _Launcher:
             self._log,
             wait=self._interrupted,
         )
+        if self._interrupted(0):
+            raise Interrupted
         watch = Stopwatch()
         child = self._start(prepared)
         try:

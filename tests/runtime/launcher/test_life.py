@@ -109,6 +109,13 @@ def test_every_drain_ends_before_the_kubelet_kills(grace: float, propagation: fl
     assert limits.shutdown_seconds < limits.kill_seconds
     if grace >= 15:
         assert limits.stop_seconds + limits.kill_seconds < grace
+    for seen in (
+        None,
+        engine((1, 200, metrics(2))),
+        engine(*[(at, 200, metrics(0)) for at in (1, 2)]),
+    ):
+        late = decide_drain(limits, grace, limits.kill_seconds, seen, serving=True)
+        assert late is DrainStep.KILL
 
 
 def test_the_pod_s_grace_leaves_most_of_it_to_requests() -> None:

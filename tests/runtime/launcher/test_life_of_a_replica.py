@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -120,6 +122,19 @@ def test_orphans_are_reaped(zipapp: Path, tmp_path: Path) -> None:
         launcher.await_ready()
         eventually(lambda: len(children(launcher.process.pid)) == 1, "only the server is left")
         assert children(launcher.process.pid, "Z") == []
+
+
+def test_process_one_of_a_namespace_hears_signals_and_reaps(zipapp: Path, tmp_path: Path) -> None:
+    under = ("unshare", "--pid", "--fork", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*under, "true"], check=False).returncode:  # noqa: S603
+        pytest.skip("no process namespaces here (they need root)")
+    with launched(zipapp, tmp_path, {"orphans": 2}, under=under) as launcher:
+        launcher.await_ready()
+        assert "(Launcher pid=1) " in launcher.output()
+        (one,) = children(launcher.process.pid)
+        eventually(lambda: len(children(one)) == 1, "only the server is left")
+        os.kill(one, signal.SIGTERM)
+        assert launcher.wait() == 0
 
 
 def test_a_request_to_end_before_readiness_ends_it_at_once(zipapp: Path, tmp_path: Path) -> None:
