@@ -40,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "command",
         choices=("build", "up", "down", "status", "env"),
-        help="build: have programs and images ready; up: start what is missing; down: remove every trace but the cache; "
-        "status: what runs; env: lines for eval in a shell",
+        help="build: have programs and images ready; up: start what is missing; "
+        "down: remove every trace but the cache; status: what runs; env: lines for eval in a shell",
     )
     parser.add_argument(
         "--control-plane-only",
