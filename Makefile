@@ -4,7 +4,7 @@ UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
 .PHONY: help test quick lint types layers unit e2e demo demo-down cluster-up cluster-down crd calibrate \
-	accuracy claims models plan-speed control-plane-scale crd-is-current manifests \
+	accuracy claims models plan-speed control-plane-scale replacement crd-is-current manifests \
 	operator-requirements
 
 help:  ## Show this text
@@ -78,3 +78,6 @@ plan-speed:  ## Time of a plan and of the command
 
 control-plane-scale:  ## The operator with 100 and 1,000 objects: latency, writes, memory
 	$(RUN) python -m benchmarks.control_plane
+
+replacement:  ## Requests lost while pods are drained and replaced ten times (root)
+	$(RUN) python -m benchmarks.replacement

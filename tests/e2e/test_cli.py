@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from e2e.fixtures import Cluster
-from tests.e2e.objects import namespace
+from e2e.objects import namespace
 from tests.e2e.test_operator import operator, owner, until
 
 __all__ = ["operator"]

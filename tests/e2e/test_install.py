@@ -9,23 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from e2e.chart import CHART
 from e2e.cluster.api import MERGE_PATCH, Api, Object, Refused, eventually
 from e2e.cluster.commands import run
 from e2e.cluster.errors import CommandFailed
 from e2e.cluster.gpus import L4
 from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
+from e2e.cluster.paths import REPOSITORY
 from e2e.fixtures import Cluster
-from tests.e2e.installation import (
-    CHART,
-    CRD_NAME,
-    REPOSITORY,
-    helm,
-    kubectl,
-    operator_of,
-    remove_crd,
-    tool,
-)
-from tests.e2e.objects import install_crd, namespace
+from e2e.objects import install_crd, namespace
+from e2e.tools import helm, kubectl, tool
+from tests.e2e.installation import CRD_NAME, operator_of, remove_crd
 from tests.e2e.test_operator import GROUP_VERSION, KIND, children, owner, ready_reason, until
 
 pytestmark = pytest.mark.control_plane

@@ -13,7 +13,7 @@ import pytest
 
 from e2e.cluster.api import Api, eventually
 from e2e.fixtures import Cluster
-from tests.e2e.objects import install_crd, namespace
+from e2e.objects import install_crd, namespace
 from tests.e2e.test_operator import owner, until
 
 pytestmark = pytest.mark.control_plane

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.replacement.scenario import replace_pods
 from e2e.fixtures import Cluster
-from qwen_contract.report import OUR_PHASES
-from tests.e2e.product import (
+from e2e.product import (
     MODEL,
     Product,
     ask,
@@ -22,6 +22,7 @@ from tests.e2e.product import (
     run_in,
     until,
 )
+from qwen_contract.report import OUR_PHASES
 
 pytestmark = pytest.mark.node
 
@@ -69,3 +70,9 @@ for folder in pathlib.Path("/proc").iterdir():
     if folder.name.isdigit() and (folder / "comm").read_text().startswith("VLLM::Engine"):
         os.kill(int(folder.name), signal.SIGKILL)
 """
+
+
+def test_no_request_is_lost_while_pods_are_replaced(product: Product) -> None:
+    traffic = asyncio.run(replace_pods(product, times=2, requests=100, say=print))
+    assert traffic.faults == {}
+    assert traffic.complete >= 100

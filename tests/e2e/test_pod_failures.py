@@ -12,7 +12,7 @@ from e2e.cluster.gpus import L4
 from e2e.cluster.node import offer_gpus
 from e2e.fixtures import Cluster
 from e2e.hub.faults import Fault
-from tests.e2e.product import (
+from e2e.product import (
     GATED_TOKEN,
     MODEL,
     Product,

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from e2e.chart import CHART
 from e2e.cluster.api import Api, Object, eventually
 from e2e.cluster.network import MACHINE_ADDRESS
 from e2e.fixtures import Cluster
 from e2e.hub.server import Hub
 from e2e.images.product import OPERATOR, RUNTIME, VLLM_CPU
 from e2e.models.tiny_qwen3 import write_tiny_qwen3
-from tests.e2e.installation import CHART, helm
-from tests.e2e.objects import namespace
+from e2e.objects import namespace
+from e2e.tools import helm, kubectl
 
 MODEL = "qwen-operator/tiny-qwen3"
-GATED_TOKEN = "hf_right"  # noqa: S105 of a hub that exists in tests alone
+GATED_TOKEN = "hf_right"  # noqa: S105 of a hub that exists here alone
 START_SECONDS = 300
 """Imports of vLLM on two busy cores."""
 
@@ -128,7 +129,5 @@ async def ask(api: Api, where: str, **body: Any) -> Object:
 
 async def run_in(product: Product, where: str, pod: str, *command: str) -> str:
     """``kubectl exec`` in the model container."""
-    from tests.e2e.installation import kubectl
-
     words = ("exec", "-n", where, pod, "-c", "vllm", "--", *command)
     return await asyncio.to_thread(kubectl, product.cluster, *words)
