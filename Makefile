@@ -3,14 +3,16 @@
 UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
-.PHONY: help test lint types layers unit e2e demo demo-down cluster-up cluster-down crd calibrate \
-	accuracy claims models plan-speed control-plane-scale crd-is-current manifests \
+.PHONY: help test quick lint types layers unit e2e demo demo-down cluster-up cluster-down crd calibrate \
+	accuracy claims models plan-speed control-plane-scale replacement crd-is-current manifests \
 	operator-requirements
 
 help:  ## Show this text
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-test: lint types layers crd-is-current unit  ## Everything CI runs
+test: quick e2e  ## Everything CI runs
+
+quick: lint types layers crd-is-current unit  ## What needs no cluster: two minutes
 
 lint:  ## Style
 	$(RUN) ruff check
@@ -42,8 +44,10 @@ operator-requirements:  ## Write what the operator's image installs, from uv.loc
 unit:  ## Tests without a cluster
 	$(RUN) pytest -q -n 2 --dist loadscope -m "not control_plane and not node"
 
-e2e:  ## Tests of the operator on a real API server (builds Kubernetes the first time: 15 minutes)
-	$(RUN) pytest -q tests/e2e -m "control_plane"
+e2e:  ## A real API server, then a real node (builds Kubernetes and vLLM's image once: 25 minutes)
+	$(RUN) python -m e2e.cluster build
+	$(RUN) pytest -v tests/e2e -m control_plane
+	$(RUN) pytest -v tests/e2e -m node
 
 demo:  ## The whole product on this machine, to a first answer (root; half an hour the first time, then 3 min)
 	$(RUN) python -m e2e.demo up
@@ -74,3 +78,6 @@ plan-speed:  ## Time of a plan and of the command
 
 control-plane-scale:  ## The operator with 100 and 1,000 objects: latency, writes, memory
 	$(RUN) python -m benchmarks.control_plane
+
+replacement:  ## Requests lost while pods are drained and replaced ten times (root)
+	$(RUN) python -m benchmarks.replacement

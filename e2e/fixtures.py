@@ -4,7 +4,7 @@ With KUBECONFIG set to a cluster of the user's own, both are that cluster.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,20 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Cluster]:
-    """A whole cluster with a node that runs pods. One that is up already is used, and stays up."""
+    """A whole cluster with a node that runs pods."""
+    with whole_cluster() as cluster:
+        yield cluster
+
+
+@contextmanager
+def whole_cluster() -> Iterator[Cluster]:
+    """One that is up already is used, and stays up."""
     existing = _existing()
     if existing is not None:
         yield existing
         return
     cluster = LocalCluster(DEFAULT_STATE, Silent())
-    # A machine has room for one node, and another test process may be using it.
+    # A machine has room for one node, and another process may be using it.
     with exclusive(CACHE / "node-tests.lock"):
         was_up = cluster.node.is_up()
         try:

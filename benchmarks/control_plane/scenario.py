@@ -12,6 +12,7 @@ import yaml
 
 from e2e.cluster.api import Api, Object, eventually, has_condition
 from e2e.cluster.audit import read_writes
+from e2e.cluster.errors import NotReady
 from e2e.cluster.gpus import L4
 from e2e.cluster.kwok import build_gpu_node
 from qwen_operator.cluster.api import USER_AGENT
@@ -25,6 +26,7 @@ _CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.ya
 _GPUS_PER_NODE = 100
 _AT_A_TIME = 8
 _CONVERGENCE_SECONDS = 1800
+_PROGRESS_SECONDS = 15
 
 
 async def prepare(api: Api, gpus: int) -> None:
@@ -64,14 +66,28 @@ async def converge(
 ) -> None:
     """Return when that many are Ready for their present generation."""
 
-    async def all_ready() -> bool:
-        owners = await api.list(_API_VERSION, _KIND, namespace)
-        ready = sum(has_condition(owner, "Ready") for owner in owners)
-        progress(f"{ready} of {count} are Ready")
-        await asyncio.sleep(2)  # a list of them all is work for the API server, too
-        return ready >= count
+    ready: set[str] = set()
 
-    await eventually(all_ready, f"{count} are Ready", timeout_seconds=_CONVERGENCE_SECONDS)
+    async def follow() -> None:
+        # A watch sends each object once; to list them all again and again would be the most work
+        # that the API server has.
+        async for event in api.watch(await api.path(_API_VERSION, _KIND, "", namespace)):
+            found = event["object"]
+            generation = found["metadata"]["generation"]
+            seen = found.get("status", {}).get("observedGeneration")
+            if has_condition(found, "Ready") and seen == generation:
+                ready.add(found["metadata"]["name"])
+                if len(ready) >= count:
+                    return
+
+    following = asyncio.create_task(follow())
+    deadline = monotonic() + _CONVERGENCE_SECONDS
+    while not following.done() and monotonic() < deadline:
+        await asyncio.wait([following], timeout=_PROGRESS_SECONDS)
+        progress(f"{len(ready)} of {count} are Ready")
+    following.cancel()
+    if len(ready) < count:
+        raise NotReady(f"{len(ready)} of {count} are Ready after {_CONVERGENCE_SECONDS} s")
 
 
 async def latencies(api: Api) -> list[float]:

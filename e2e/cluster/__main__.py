@@ -1,15 +1,19 @@
-"""Commands: python -m e2e.cluster up | down | status | env."""
+"""Commands: python -m e2e.cluster build | up | down | status | env."""
 
 import argparse
 import os
 import shlex
 import sys
 
+from e2e.cluster import versions
+from e2e.cluster.build import build_binaries
 from e2e.cluster.errors import HarnessError
 from e2e.cluster.existing import ExistingCluster
+from e2e.cluster.images import build_archive
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.paths import DEFAULT_STATE, LOCK, exclusive
 from e2e.cluster.progress import Progress
+from e2e.images.product import OPERATOR, RUNTIME, VLLM_CPU
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,9 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "command",
-        choices=("up", "down", "status", "env"),
-        help="up: start what is missing; down: remove every trace but the cache; "
-        "status: what runs; env: lines for eval in a shell",
+        choices=("build", "up", "down", "status", "env"),
+        help="build: have programs and images ready; up: start what is missing; "
+        "down: remove every trace but the cache; status: what runs; env: lines for eval in a shell",
     )
     parser.add_argument(
         "--control-plane-only",
@@ -50,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run_local(command: str, *, control_plane_only: bool) -> int:
     progress = Progress()
     cluster = LocalCluster(DEFAULT_STATE, progress)
-    if command == "up":
+    if command == "build":
+        _build(progress)
+    elif command == "up":
         with exclusive(LOCK):
             cluster.up(control_plane_only=control_plane_only)
         progress.say('up; in your shell: eval "$(python -m e2e.cluster env)"')
@@ -65,6 +71,15 @@ def _run_local(command: str, *, control_plane_only: bool) -> int:
         print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
         print(f"export PATH={shlex.quote(path)}$PATH")
     return 0
+
+
+def _build(progress: Progress) -> None:
+    """Everything that takes long, with a word on how long: tests say nothing while they wait."""
+    images = (OPERATOR, RUNTIME, VLLM_CPU) if os.geteuid() == 0 else ()
+    binaries = versions.CONTROL_PLANE + versions.TOOLS + versions.NODE
+    build_binaries(binaries, progress)
+    for image in images:
+        build_archive(image, progress)
 
 
 def _use_existing(cluster: ExistingCluster, command: str) -> int:

@@ -103,7 +103,8 @@ def _build(
         arguments = {**image.arguments, "BASE": base[0]}
         build = [*buildah, "build", "--isolation", "chroot", "--tag", reference]
         # Package registries may be behind a proxy whose authority only this machine trusts.
-        build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
+        if Path(_AUTHORITIES).exists():
+            build += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
         for name, value in arguments.items():
             build += ["--build-arg", f"{name}={value}"]
         _run_with_packages(

@@ -1,7 +1,8 @@
 """The exceptions of the product.
 
 QwenOperatorError
-└── InvalidInput    the user's input cannot be used; the sentence says how to mend it
+├── InvalidInput     the user's input cannot be used; the sentence says how to mend it
+└── KubectlFailed    the user's kubectl could not do it (cli/kubectl.py)
 """
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from qwen_contract.errors import Unreadable
 
 FORMAT: Final = 1
+OUR_PHASES: Final = "Launcher"
+"""Names of phases that are the launcher's own work begin so; the others are vLLM's."""
 
 
 class State(StrEnum):

@@ -156,10 +156,9 @@ def _endpoint(text: str) -> str:
 
 
 def _install_launcher(parsed: argparse.Namespace) -> int:
-    import importlib
+    from qwen_runtime.install_launcher import install_launcher
 
-    # By name: the launcher is packed from a module of its own.
-    importlib.import_module("qwen_runtime.install_launcher").install_launcher(parsed.target)
+    install_launcher(parsed.target)
     return 0
 
 

@@ -32,10 +32,9 @@ def needed_rights() -> dict[tuple[str, str], set[str]]:
     needed: dict[tuple[str, str], set[str]] = defaultdict(set)
     for kind in owned_kinds():
         group = kind.api_version.rpartition("/")[0]
-        # Server-side apply is a patch that may create.
-        needed[group, kind.plural] |= {"create", "delete", "list", "patch"}
-        if kind.kind != "ConfigMap":  # a plan's name is a hash, so no namesake is looked for
-            needed[group, kind.plural].add("get")
+        # Server-side apply is a patch that may create. What is named by a hash is searched for.
+        looks = "list" if kind.name_of is None else "get"
+        needed[group, kind.plural] |= {"create", "delete", "patch", looks}
     for group, _, plural in WATCHED_CHILDREN:
         needed[group, plural] |= {"list", "watch"}
     needed[naming.GROUP, naming.PLURAL] = {"get", "list", "watch"}
@@ -103,8 +102,7 @@ def test_every_setting_of_the_chart_is_read_by_the_operator() -> None:
         if "name: QWEN_OPERATOR_" in line
     }
     assert len(names) > 8
-    # Leader election has a file of its own.
-    assert {name for name in names if f'"{name}"' not in code} <= {"LEADER_ELECTION"}
+    assert {name for name in names if f'"{name}"' not in code} == set()
 
 
 def test_the_policy_lets_it_reach_launchers() -> None:

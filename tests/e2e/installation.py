@@ -7,7 +7,6 @@ chart's Deployment, and with a token of the chart's service account, so that its
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,32 +18,10 @@ from pathlib import Path
 import yaml
 
 from e2e.cluster.api import Api, Refused, eventually
-from e2e.cluster.commands import run
 from e2e.fixtures import Cluster
 
-REPOSITORY = Path(__file__).parents[2]
-CHART = REPOSITORY / "charts" / "qwen-operator"
 CRD_NAME = "qwendeployments.qwen-operator.io"
 _CRD_KIND = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-
-
-def tool(cluster: Cluster, name: str) -> str:
-    """helm or kubectl of the cluster's version; the user's own beside a cluster of the user's."""
-    built = cluster.kubeconfig.parent / "bin" / name
-    return str(built) if built.exists() else shutil.which(name) or name
-
-
-def helm(cluster: Cluster, *words: str | Path) -> str:
-    return _run(cluster, "helm", *words)
-
-
-def kubectl(cluster: Cluster, *words: str | Path) -> str:
-    return _run(cluster, "kubectl", *words)
-
-
-def _run(cluster: Cluster, program: str, *words: str | Path) -> str:
-    environment = {"KUBECONFIG": str(cluster.kubeconfig)}
-    return run([tool(cluster, program), *words], environment=environment, timeout_seconds=180)
 
 
 async def remove_crd(api: Api) -> None:

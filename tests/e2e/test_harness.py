@@ -14,7 +14,7 @@ from e2e.cluster.images import ECHO
 from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
 from e2e.cluster.node import NAME, offer_gpus
 from e2e.fixtures import Cluster
-from tests.e2e.objects import install_crd, namespace
+from e2e.objects import install_crd, namespace
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))

@@ -9,23 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from e2e.chart import CHART
 from e2e.cluster.api import MERGE_PATCH, Api, Object, Refused, eventually
 from e2e.cluster.commands import run
 from e2e.cluster.errors import CommandFailed
 from e2e.cluster.gpus import L4
 from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
+from e2e.cluster.paths import REPOSITORY
 from e2e.fixtures import Cluster
-from tests.e2e.installation import (
-    CHART,
-    CRD_NAME,
-    REPOSITORY,
-    helm,
-    kubectl,
-    operator_of,
-    remove_crd,
-    tool,
-)
-from tests.e2e.objects import install_crd, namespace
+from e2e.objects import install_crd, namespace
+from e2e.tools import helm, kubectl, tool
+from tests.e2e.installation import CRD_NAME, operator_of, remove_crd
 from tests.e2e.test_operator import GROUP_VERSION, KIND, children, owner, ready_reason, until
 
 pytestmark = pytest.mark.control_plane
@@ -153,7 +147,14 @@ def test_installed_by_helm_it_may_do_all_it_needs_and_helm_waits_for_models(
                 helm_waits(cluster, where, tmp_path)
                 operator.assert_was_allowed_everything()
 
-            switch_replicas(cluster, home)
+            # The strategy changes with the number, which the API server refuses if done carelessly.
+            upgrade(cluster, home, "--set", "replicas=2")
+            async with operator_of(cluster, api, home, tmp_path) as operator:
+                await operator.until_logged("qwen_operator leading")
+                await api.apply(owner(where, contextLength=4096))
+                await until(api, where, "Serving")
+                operator.assert_was_allowed_everything()
+            upgrade(cluster, home, "--set", "replicas=1")
             uninstall(cluster, home)
 
     asyncio.run(scenario())
@@ -177,12 +178,6 @@ def helm_waits(cluster: Cluster, where: str, folder: Path) -> None:
         )
 
 
-def switch_replicas(cluster: Cluster, home: str) -> None:
-    """The strategy changes with the number, which the API server refuses if done carelessly."""
-    for replicas in (2, 1):
-        upgrade(cluster, home, "--set", f"replicas={replicas}")
-
-
 @pytest.mark.parametrize("namespaced", [False, True], ids=["cluster", "namespaced"])
 def test_installed_by_kubectl_it_serves(cluster: Cluster, tmp_path: Path, namespaced: bool) -> None:
     name = "qwen-operator-namespaced.yaml" if namespaced else "qwen-operator.yaml"
@@ -197,7 +192,8 @@ def test_installed_by_kubectl_it_serves(cluster: Cluster, tmp_path: Path, namesp
             where = "qwen-operator" if namespaced else elsewhere
             try:
                 async with operator_of(cluster, api, "qwen-operator", tmp_path) as operator:
-                    await api.create(owner(where))
+                    # kubectl does not wait until the API server serves what it was given.
+                    await eventually(lambda: api.create(owner(where)), "the CRD is served")
                     await until(api, where, "Serving")
                     operator.assert_was_allowed_everything()
             finally:
@@ -232,7 +228,8 @@ def test_with_only_a_role_it_serves_its_namespace_and_touches_no_other(
                 found = await api.list(
                     RBAC, kind, labelSelector="app.kubernetes.io/name=qwen-operator"
                 )
-                assert found == []
+                names = [each["metadata"]["name"] for each in found]
+                assert [name for name in names if name.startswith(home)] == []
             async with operator_of(cluster, api, home, tmp_path) as operator:
                 await api.create(owner(other))
                 await api.create(owner(watched))

@@ -9,6 +9,7 @@ import pytest
 
 from e2e.cluster.api import Api, eventually
 from e2e.fixtures import Cluster
+from e2e.objects import install_crd, namespace
 from qwen_operator.cluster.api import connect
 from qwen_operator.cluster.observe import observe
 from qwen_operator.cluster.perform import perform
@@ -17,7 +18,6 @@ from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.reconcile.outcome import Outcome
 from qwen_operator.reconcile.reconcile import reconcile
 from qwen_operator.settings import read_settings
-from tests.e2e.objects import install_crd, namespace
 from tests.e2e.test_operator import GROUP_VERSION, KIND, children, owner
 
 pytestmark = pytest.mark.control_plane

@@ -18,8 +18,8 @@ from e2e.cluster.audit import read_writes
 from e2e.cluster.gpus import L4
 from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
 from e2e.fixtures import Cluster
+from e2e.objects import install_crd, namespace
 from qwen_operator.cluster.api import USER_AGENT
-from tests.e2e.objects import install_crd, namespace
 
 pytestmark = pytest.mark.control_plane
 GROUP_VERSION, KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"

@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from e2e.chart import CHART
 from e2e.cluster.api import eventually, has_condition
 from e2e.fixtures import Cluster
 from e2e.images.product import OPERATOR
-from tests.e2e.installation import CHART, helm
-from tests.e2e.objects import install_crd, namespace
+from e2e.objects import install_crd, namespace
+from e2e.tools import helm
 from tests.e2e.test_operator import GROUP_VERSION, KIND, owner
 
 pytestmark = pytest.mark.node

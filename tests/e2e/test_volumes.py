@@ -10,7 +10,7 @@ from e2e.cluster.api import Api, Object, eventually
 from e2e.cluster.commands import run
 from e2e.cluster.images import ECHO
 from e2e.fixtures import Cluster
-from tests.e2e.objects import namespace
+from e2e.objects import namespace
 
 REPOSITORY = Path(__file__).parents[2]
 WRITE = "open('/data/note', 'x').write('kept')"

@@ -51,6 +51,7 @@ ACCEPTED: dict[str, list[str]] = {
     "kv-offloading-size": ["--kv-offloading-size", "16"],
     "shutdown-timeout": ["--shutdown-timeout", "30"],
     "served-model-name": ["--served-model-name", "x"],
+    "disable-access-log-for-endpoints": ["--disable-access-log-for-endpoints", "/health,/metrics"],
 }  # fmt: skip
 ACCEPTED["all together"] = [
     argument

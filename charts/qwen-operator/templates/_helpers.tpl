@@ -68,7 +68,7 @@ seccompProfile:
   verbs: [create, patch]
 - apiGroups: [""]
   resources: [persistentvolumeclaims, serviceaccounts]
-  verbs: [create, delete, get, list, patch]
+  verbs: [create, delete, get, patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

@@ -6,3 +6,5 @@ BAD_INPUT = 1
 """The input or the usage is wrong; one sentence on standard error says how."""
 NOTHING_FITS = 2
 """The input is right, and no card can serve it."""
+NOT_READY = 3
+"""What was asked about is not Ready (yet)."""

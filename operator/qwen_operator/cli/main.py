@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from qwen_operator import __version__
-from qwen_operator.cli import models_command, plan_arguments
+from qwen_operator.cli import chat_command, models_command, plan_arguments, status_command
 from qwen_operator.cli.exit_codes import BAD_INPUT, OK
-from qwen_operator.errors import InvalidInput
+from qwen_operator.errors import QwenOperatorError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,6 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     plan_arguments.add_to(commands)
     models_command.add_to(commands)
+    status_command.add_to(commands)
+    chat_command.add_to(commands)
     return parser
 
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
         return code
-    except InvalidInput as error:
+    except QwenOperatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:

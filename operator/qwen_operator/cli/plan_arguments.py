@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from qwen_operator.api.enums import KvCacheDtype, Precision, Profile
 from qwen_operator.catalog.vllm_versions import CPU_VLLM_VERSION, GPU_VLLM_VERSION
+from qwen_operator.cli import kubectl
 from qwen_operator.cli.plan_command import run
 from qwen_operator.planning.request import DEFAULT_GPU_MEMORY_UTILIZATION, CompileCache
 
@@ -27,6 +28,7 @@ examples:
   kubectl qwen plan -f qwen3-4b.yaml
   kubectl qwen plan --model Qwen/Qwen3-8B --context-length 32768 --gpu L4
   kubectl qwen plan --model Qwen/Qwen3-14B --precision int4 --tensor-parallel-size 2 -o json
+  kubectl qwen plan -f qwen3-4b.yaml --cluster
   kubectl qwen plan --config-json ~/my-qwen/config.json --gpu RTX4090
   kubectl qwen plan --model Qwen/Qwen3-8B --precision fp8 --cost --api-price 0.40
 
@@ -47,6 +49,7 @@ def add_to(commands: Subparsers) -> None:
     _add_model(parser.add_argument_group("model"))
     _add_card(parser.add_argument_group("card (default: RTX4090, RTX4090D, L4 and A10G)"))
     _add_engine(parser.add_argument_group("engine (default: what the plan chooses)"))
+    kubectl.add_context_to(parser.add_argument_group("cluster, for --cluster"))
     _add_cost(parser.add_argument_group("cost"))
     parser.add_argument("--explain", action="store_true", help="show the arithmetic of each row")
     parser.add_argument(
@@ -83,6 +86,11 @@ def _add_card(group: argparse._ArgumentGroup) -> None:
         action="append",
         metavar="NAME",
         help="RTX4090, RTX4090D, L4, A10G, CPU or a product label; may be given several times",
+    )
+    group.add_argument(
+        "--cluster",
+        action="store_true",
+        help="the cards that your cluster really has, by the labels of its nodes (uses kubectl)",
     )
     group.add_argument("--gpu-memory-mib", type=int, metavar="MIB", help="memory that CUDA reports")
     group.add_argument("--compute-capability", metavar="X.Y", help="of the card, for example 8.9")

@@ -25,7 +25,7 @@ from qwen_operator.cli.exit_codes import BAD_INPUT, NOTHING_FITS, OK
 from qwen_operator.cli.plan_rows import rows_as_dicts
 from qwen_operator.cli.planned import Planned
 from qwen_operator.errors import MISSING, InvalidInput, Words
-from qwen_operator.naming import API_VERSION, KIND
+from qwen_operator.naming import API_VERSION, GPU_PRODUCT_LABEL, KIND
 from qwen_operator.planning.cost import Prices
 from qwen_operator.planning.from_spec import cards_of, request_of, version_for
 from qwen_operator.planning.plan import plan
@@ -187,11 +187,31 @@ def _cards(options: argparse.Namespace, spec: QwenDeploymentSpec) -> tuple[Card,
             "--compute-capability", options.compute_capability,
             "it describes a card together with its memory", "give --gpu-memory-mib too",
         )  # fmt: skip
-    cards = described or cards_of(spec)
+    cards = described or (_cluster_cards(options) if options.cluster else cards_of(spec))
     if options.reserved_memory_mib is None:
         return cards
     reserved = _at_least("--reserved-memory-mib", options.reserved_memory_mib, 0) * MIB
     return tuple(replace(card, reserved_bytes=reserved) for card in cards)
+
+
+def _cluster_cards(options: argparse.Namespace) -> tuple[Card, ...]:
+    """The cards that the nodes of a cluster have."""
+    from qwen_operator.cli.cluster_cards import read_cluster_cards
+    from qwen_operator.cli.kubectl import Kubectl
+
+    if options.gpu:
+        raise InvalidInput(
+            "--cluster", Words("given with --gpu"), "either names the cards", "leave one out"
+        )
+    nodes = Kubectl(options).get("nodes", "--selector", GPU_PRODUCT_LABEL)["items"]
+    found = read_cluster_cards(nodes)
+    for each in found:
+        where = "1 node" if each.nodes == 1 else f"{each.nodes} nodes"
+        print(
+            f"{each.card.name}: {each.gpus} on {where}, at most {each.most_per_node} on one",
+            file=sys.stderr,
+        )
+    return tuple(each.card for each in found)
 
 
 def _described_card(options: argparse.Namespace) -> Card:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import httpx2
@@ -40,29 +41,21 @@ def _build_tls_context() -> ssl.SSLContext:
     OpenSSL itself would take the bundle instead of the system's, and a private authority for a
     proxy would make the hub's public content servers untrusted.
     """
-    bundle = os.environ.get(CA_BUNDLE_VARIABLE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    paths = ssl.get_default_verify_paths()
-    for file, folder in (
-        (paths.openssl_cafile, paths.openssl_capath),
-        (bundle, None),
-    ):
-        existing_file = file if file and os.path.isfile(file) else None  # noqa: PTH113 as given
-        existing_folder = folder if folder and os.path.isdir(folder) else None  # noqa: PTH112
-        if existing_file or existing_folder:
-            try:
-                context.load_verify_locations(existing_file, existing_folder)
-            except ssl.SSLError:
-                raise FetchFailed(
-                    FailureReason.DOWNLOAD_FAILED,
-                    f"{file} holds no certificates in PEM; see spec.source.caBundle",
-                ) from None
-    if bundle and not os.path.isfile(bundle):  # noqa: PTH113
-        raise FetchFailed(
-            FailureReason.DOWNLOAD_FAILED,
-            f"there is no file {bundle}, which {CA_BUNDLE_VARIABLE} names; "
-            "see spec.source.caBundle",
-        )
+    system = ssl.get_default_verify_paths()
+    if Path(system.openssl_cafile).is_file():
+        context.load_verify_locations(cafile=system.openssl_cafile)
+    if Path(system.openssl_capath).is_dir():
+        context.load_verify_locations(capath=system.openssl_capath)
+    if bundle := os.environ.get(CA_BUNDLE_VARIABLE):
+        try:
+            context.load_verify_locations(cafile=bundle)
+        except OSError as error:  # no such file, or no certificates in it
+            raise FetchFailed(
+                FailureReason.DOWNLOAD_FAILED,
+                f"{bundle}, which {CA_BUNDLE_VARIABLE} names, holds no certificates in PEM: "
+                f"{error.strerror or error}; see spec.source.caBundle",
+            ) from None
     return context
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import Final
 from qwen_contract.failure import FailureReason
 from qwen_contract.fetched import Fetched
 from qwen_runtime.fetcher import metrics
-from qwen_runtime.fetcher.cache import Repository, list_repositories, measure_blobs
+from qwen_runtime.fetcher.cache import Repository
 from qwen_runtime.fetcher.download import (
     HashDiffers,
     Run,
@@ -24,7 +23,7 @@ from qwen_runtime.fetcher.download import (
     hash_file,
     start_digest,
 )
-from qwen_runtime.fetcher.eviction import Snapshot, plan_eviction
+from qwen_runtime.fetcher.eviction import Snapshot
 from qwen_runtime.fetcher.failures import FetchFailed, Wanted
 from qwen_runtime.fetcher.files import Listing, RemoteFile, is_commit, select_files
 from qwen_runtime.fetcher.hub import Hub
@@ -32,7 +31,7 @@ from qwen_runtime.fetcher.locks import hold_lock
 from qwen_runtime.fetcher.manifest import Manifest, Verified, is_unchanged, observe_verified
 from qwen_runtime.fetcher.progress import Progress, say
 from qwen_runtime.fetcher.retries import RetryPolicy
-from qwen_runtime.fetcher.space import explain_no_room, plan_room_bytes
+from qwen_runtime.fetcher.room import make_room
 from qwen_runtime.fetcher.units import format_bytes
 from qwen_runtime.fetcher.weights import check_complete, check_headers, check_names
 
@@ -173,7 +172,12 @@ class _Fetching:
         total_bytes = sum(file.bytes for file in self._files)
         missing_bytes = total_bytes - sum(have_bytes.values())
         self._repository.snapshot(self._commit).mkdir(parents=True, exist_ok=True)
-        self._make_room(missing_bytes)
+        make_room(
+            self._repository.root,
+            self._as_snapshot(),
+            needed_bytes=missing_bytes,
+            quota_bytes=self._session.options.quota_bytes,
+        )
         say(
             f"{self._place}: {len(self._files)} files, {format_bytes(total_bytes)}, "
             f"{format_bytes(missing_bytes)} of them to fetch"
@@ -280,49 +284,3 @@ class _Fetching:
             busy=True,
             blobs=frozenset(map(str, paths)),
         )
-
-    def _make_room(self, needed_bytes: int) -> None:
-        """Evict other snapshots where a quota allows it. Raises `FetchFailed`, before evicting."""
-        root = self._repository.root
-        quota_bytes = self._session.options.quota_bytes
-        with ExitStack() as stack:
-            snapshots = (
-                self._as_snapshot(),
-                *(
-                    snapshot
-                    for repository in list_repositories(root)
-                    for snapshot in repository.snapshots(
-                        busy=quota_bytes is None
-                        or not stack.enter_context(repository.locked_if_idle(self._commit))
-                    )
-                    if (snapshot.repository, snapshot.commit)
-                    != (self._repository.name, self._commit)
-                ),
-            )
-            blob_bytes = measure_blobs(root)
-            used_bytes = sum(blob_bytes.values())
-            free_bytes = shutil.disk_usage(root).free
-            eviction = plan_eviction(
-                snapshots,
-                blob_bytes,
-                wanted_bytes=plan_room_bytes(
-                    needed_bytes=needed_bytes,
-                    used_bytes=used_bytes,
-                    free_bytes=free_bytes,
-                    quota_bytes=quota_bytes,
-                ),
-            )
-            if eviction.short_bytes:
-                raise explain_no_room(
-                    folder=str(self._session.options.cache),
-                    needed_bytes=needed_bytes,
-                    free_bytes=free_bytes,
-                    used_bytes=used_bytes,
-                    quota_bytes=quota_bytes,
-                )
-            left = set(snapshots)
-            for snapshot in eviction.snapshots:
-                left.remove(snapshot)
-                say(f"removing {snapshot.repository} {snapshot.commit or '(unfinished)'}")
-                kept = frozenset(blob for each in left for blob in each.blobs)
-                Repository(root=root, name=snapshot.repository).remove(snapshot, kept)

@@ -16,12 +16,11 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import replace  # noqa: E402
 
-from qwen_contract.report import Phase  # noqa: E402
+from qwen_contract.report import OUR_PHASES, Phase  # noqa: E402
 from qwen_runtime.launcher.board import Board  # noqa: E402
 from qwen_runtime.launcher.host import process_age_seconds  # noqa: E402
 from qwen_runtime.launcher.options import parse_options  # noqa: E402
 from qwen_runtime.launcher.run import run  # noqa: E402
-from qwen_runtime.launcher.status import OUR_PREFIX  # noqa: E402
 
 
 def main() -> int:
@@ -33,8 +32,8 @@ def main() -> int:
         lambda status: replace(
             status,
             phases_before=(
-                Phase(name=f"{OUR_PREFIX}Interpreter", seconds=round(interpreter_seconds, 3)),
-                Phase(name=f"{OUR_PREFIX}Imports", seconds=round(imports_seconds, 3)),
+                Phase(name=f"{OUR_PHASES}Interpreter", seconds=round(interpreter_seconds, 3)),
+                Phase(name=f"{OUR_PHASES}Imports", seconds=round(imports_seconds, 3)),
             ),
         )
     )

@@ -14,7 +14,7 @@ from typing import Final
 
 from qwen_contract.failure import Failure, FailureReason, Stage
 from qwen_runtime.launcher.cards import gib
-from qwen_runtime.launcher.log_reader import strip_line
+from qwen_runtime.launcher.log_reader import is_harmless, strip_line
 
 _LOG_LINES: Final = 20
 _LINES_AFTER: Final = 3
@@ -49,13 +49,27 @@ class _Rule:
 def classify(ending: Ending) -> Failure:
     """Total: what no rule knows is Unknown, with the last error of the log."""
     lines = tuple(text for line in ending.lines if (text := strip_line(line)))
-    found = _first_known(lines, ending.stage) or _from_status(ending, lines)
+    causes = tuple(strip_line(line) for line in ending.lines if not is_harmless(line))
+    found = _first_known(causes, ending.stage) or _from_status(ending, lines)
     reason, message, stage = found
     return Failure(reason=reason, stage=stage, message=message, log=_last_words(lines))
 
 
+_WHILE_SERVING: Final = frozenset(
+    (
+        FailureReason.CUDA_OUT_OF_MEMORY,
+        FailureReason.HOST_OUT_OF_MEMORY,
+        FailureReason.DISK_FULL,
+    )
+)
+
+
 def _first_known(lines: tuple[str, ...], stage: Stage) -> tuple[FailureReason, str, Stage] | None:
+    serving = stage in (Stage.SERVE, Stage.DRAIN)
     for rule in _RULES:
+        # A request may have been refused in the words of a start that fails.
+        if serving and rule.reason not in _WHILE_SERVING:
+            continue
         for line in lines:
             if found := rule.pattern.search(line):
                 where = rule.stage or stage
@@ -87,7 +101,8 @@ def _from_status(ending: Ending, lines: tuple[str, ...]) -> tuple[FailureReason,
         cause = _last_error(lines)
         return (
             FailureReason.ENGINE_DEAD,
-            f"vLLM's engine ended {_during(stage)}" + (f": {cause}" if cause else ""),
+            f"vLLM's engine ended {_during(stage)}"
+            + (f": {cause}" if cause else "; the log before says why"),
             stage,
         )
     if ending.exit_code == _USAGE_ERROR and (found := _first(_USAGE, lines)):

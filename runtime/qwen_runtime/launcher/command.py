@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ from qwen_runtime.launcher.visible_cards import cuda_cards
 
 _READY_SECONDS: Final = "7200"
 """vLLM gives up on its own engine after 600 s, which a slow disk takes; the launcher watches."""
+_KEY_FLAG: Final = "--api-key"
 _QUIET_ENDPOINTS: Final = "/health,/metrics"
 """Asked every second by the launcher: no line in the log for each."""
 
@@ -76,6 +78,17 @@ def build_env(
     return env
 
 
+def show_command(command: tuple[str, ...]) -> str:
+    """For the log, as a shell would take it; a key is left out."""
+    hidden = list(command)
+    for position, word in enumerate(command):
+        if word.startswith(f"{_KEY_FLAG}="):
+            hidden[position] = f"{_KEY_FLAG}=***"
+        elif position and command[position - 1] == _KEY_FLAG:
+            hidden[position] = "***"
+    return shlex.join(hidden)
+
+
 def served_name(args: tuple[str, ...], model: str) -> str:
     """The name that requests must give."""
     return _value_of("--served-model-name", args) or model
@@ -83,7 +96,7 @@ def served_name(args: tuple[str, ...], model: str) -> str:
 
 def api_key(args: tuple[str, ...], env: Mapping[str, str]) -> str | None:
     """The key that vLLM asks for, if any."""
-    return _value_of("--api-key", args) or env.get("VLLM_API_KEY") or None
+    return _value_of(_KEY_FLAG, args) or env.get("VLLM_API_KEY") or None
 
 
 def _value_of(flag: str, args: tuple[str, ...]) -> str | None:

@@ -14,6 +14,7 @@ _WARM_UP_TOKENS: Final = 2
 _OK: Final = 200
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
+_UNAVAILABLE: Final = 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,14 @@ class EngineClient:
     key: str | None
 
     def health(self) -> int | None:
-        """The status of /health; None when nobody answers in time."""
-        answer = self._ask("GET", "/health", timeout_seconds=_HEALTH_SECONDS)
-        return None if answer is None else answer.status
+        """The status of /health, 503 when nobody listens; None when no answer comes in time."""
+        try:
+            answer = self._send("GET", "/health", timeout_seconds=_HEALTH_SECONDS)
+        except ConnectionRefusedError:
+            return _UNAVAILABLE
+        except (OSError, http.client.HTTPException):
+            return None
+        return answer.status
 
     def metrics(self) -> EngineMetrics | None:
         """None when nobody answers in time."""
@@ -62,6 +68,14 @@ class EngineClient:
     def _ask(
         self, method: str, path: str, *, timeout_seconds: float, body: str | None = None
     ) -> Answer | None:
+        try:
+            return self._send(method, path, timeout_seconds=timeout_seconds, body=body)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def _send(
+        self, method: str, path: str, *, timeout_seconds: float, body: str | None = None
+    ) -> Answer:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -70,7 +84,5 @@ class EngineClient:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
             return Answer(status=response.status, body=response.read().decode(errors="replace"))
-        except (OSError, http.client.HTTPException):
-            return None
         finally:
             connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -28,26 +28,33 @@ _SERVER_ERROR: Final = 500
 _BODY_CHARACTERS: Final = 300
 
 
-def watch_engine(
-    client: EngineClient, board: Board, log: Log, used_bytes: Callable[[], int | None]
-) -> threading.Thread:
-    """Bring the replica to readiness and keep looking, until the process ends.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the watch needs of the others."""
 
-    ``used_bytes`` tells what is in use on the fullest card.
-    """
+    used_bytes: Callable[[], int | None]
+    """In use on the fullest card."""
+    catch_up: Callable[[], None]
+    """Read vLLM's log up to now."""
+
+
+def watch_engine(
+    client: EngineClient, board: Board, log: Log, sources: Sources
+) -> threading.Thread:
+    """Bring the replica to readiness and keep looking, until the process ends."""
     thread = threading.Thread(
-        target=_watch, args=(client, board, log, used_bytes), name="engine", daemon=True
+        target=_watch, args=(client, board, log, sources), name="engine", daemon=True
     )
     thread.start()
     return thread
 
 
-def _watch(
-    client: EngineClient, board: Board, log: Log, used_bytes: Callable[[], int | None]
-) -> None:
+def _watch(client: EngineClient, board: Board, log: Log, sources: Sources) -> None:
     while client.health() != _OK:
         time.sleep(_STARTING_SECONDS)
     now = time.monotonic()
+    # It was written before vLLM answered, and may still be in the pipe.
+    sources.catch_up()
     served = board.status.log
     # From vLLM's own word that it serves; a server of another kind says nothing.
     said_so = served is not None and served.stage is Stage.SERVE
@@ -58,7 +65,7 @@ def _watch(
         return
     phases += (watch.lap("WarmUp"),)
     metrics = client.metrics()
-    used = used_bytes()
+    used = sources.used_bytes()
     engine = observe(Engine(at=now), time.monotonic(), _OK, metrics)
     phases += (watch.lap("Ready"),)
     status = board.change(lambda status: _become_ready(status, engine, metrics, used, phases))

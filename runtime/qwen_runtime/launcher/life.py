@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -70,7 +71,8 @@ def find_stall(engine: Engine, now: float) -> Failure | None:
         return Failure(
             reason=FailureReason.ENGINE_DEAD,
             stage=Stage.SERVE,
-            message="vLLM's engine is dead and its server has not ended; the log says why it died",
+            message="vLLM's engine is dead or its port closed, and its process has not ended; "
+            "the log says why",
         )
     if engine.requests and now - engine.progressed_at > STALLED_SECONDS:
         return Failure(
@@ -125,6 +127,9 @@ class DrainLimits:
     leaves."""
 
 
+_IDLE_END_SECONDS: Final = 5.0
+"""Without requests nothing is worth more time: vLLM's own end takes 15 s where a worker hangs, and
+the next replica waits for the card."""
 _IDLE_LOOKS: Final = 2
 """A request may be between two of vLLM's processes while its metrics are read."""
 
@@ -152,11 +157,13 @@ def decide_drain(
 ) -> DrainStep:
     """``stopping_seconds``: since vLLM was asked to end, None before; ``serving``: it has been
     ready, otherwise nobody has sent it requests."""
+    idle = engine is not None and engine.idle_looks >= _IDLE_LOOKS
     if stopping_seconds is not None:
-        return DrainStep.KILL if stopping_seconds >= limits.kill_seconds else DrainStep.WAIT
+        enough = min(limits.kill_seconds, _IDLE_END_SECONDS if idle else math.inf)
+        return DrainStep.KILL if stopping_seconds >= enough else DrainStep.WAIT
     if not serving or draining_seconds >= limits.stop_seconds:
         return DrainStep.STOP
     if draining_seconds < limits.propagation_seconds:
         return DrainStep.WAIT
     # vLLM refuses new requests once asked to end, so it must have none, and get none any more.
-    return DrainStep.STOP if engine and engine.idle_looks >= _IDLE_LOOKS else DrainStep.WAIT
+    return DrainStep.STOP if idle else DrainStep.WAIT

@@ -75,6 +75,12 @@ def strip_line(line: str) -> str:
     return _PREFIX.sub("", _ANSI.sub("", line)).rstrip()
 
 
+def is_harmless(line: str) -> bool:
+    """Whether vLLM itself calls the line no error; continuations carry the same level."""
+    found = _PREFIX.match(_ANSI.sub("", line))
+    return found is not None and found["level"] in ("DEBUG", "INFO", "WARNING")
+
+
 def read_line(state: LogState, line: str, at: float) -> LogState:
     """The state after one line of any process of vLLM."""
     text = strip_line(line)

@@ -49,12 +49,6 @@ class Nvml:
             raise NoDriver(f"NVML: {error}") from None
         self._events: Any = None
 
-    def close(self) -> None:
-        """Let go of the driver."""
-        if self._events is not None:
-            _or_none(lambda: pynvml.nvmlEventSetFree(self._events))
-        _or_none(pynvml.nvmlShutdown)
-
     def read_machine(self) -> Machine:
         """Every card that can be read. Raises `NoDriver` when the driver does not answer."""
         try:

@@ -30,7 +30,7 @@ from qwen_runtime.launcher.free_memory import check_free_memory
 from qwen_runtime.launcher.host import read_host
 from qwen_runtime.launcher.log import Log
 from qwen_runtime.launcher.options import Options
-from qwen_runtime.launcher.plan_files import load_fetched, load_plan
+from qwen_runtime.launcher.plan_files import hold, load_fetched, load_plan
 from qwen_runtime.launcher.stopwatch import Stopwatch
 from qwen_runtime.launcher.visible_cards import visible_cards
 from qwen_runtime.launcher.warnings_of_host import explain_slow_host
@@ -70,6 +70,7 @@ def prepare(
     rows = load_plan(options.plan)
     fetched = load_fetched(options.fetched)
     if fetched is not None:
+        hold(fetched)
         board.change(lambda status: replace(status, commit=fetched.commit))
     _add_phase(board, watch.lap("Plan"))
     nvml, machine, why_none = _find_cards(rows)

@@ -24,7 +24,8 @@ from qwen_runtime.launcher.child import (
     start,
 )
 from qwen_runtime.launcher.classify import Ending, classify
-from qwen_runtime.launcher.engine_watch import watch_engine
+from qwen_runtime.launcher.command import show_command
+from qwen_runtime.launcher.engine_watch import Sources, watch_engine
 from qwen_runtime.launcher.errors import Failed
 from qwen_runtime.launcher.gpu_watch import take_samples, watch_cards
 from qwen_runtime.launcher.host import count_oom_kills, memory_limit_bytes
@@ -46,6 +47,7 @@ from qwen_runtime.launcher.stopwatch import Stopwatch
 
 _TICK_SECONDS: Final = 0.5
 _DRAIN_TICK_SECONDS: Final = 0.1
+_CATCH_UP_SECONDS: Final = 2.0
 _LAST_LINES_SECONDS: Final = 5.0
 _OWN_END_SECONDS: Final = 5.0
 """An engine that fails ends by itself and says more than its symptoms do: it gets so long."""
@@ -110,11 +112,13 @@ class _Launcher:
             self._log,
             wait=self._interrupted,
         )
+        if self._interrupted(0):
+            raise Interrupted
         watch = Stopwatch()
         child = self._start(prepared)
         try:
             relay = Relay(child.output_fd, self._output, self._read_line)
-            self._watch(prepared)
+            self._watch(prepared, relay)
             phase = watch.lap("Spawn")
             self._board.change(
                 lambda status: replace(status, phases_before=(*status.phases_before, phase))
@@ -130,7 +134,7 @@ class _Launcher:
         return bool(caught & _STOP)
 
     def _start(self, prepared: Prepared) -> Child:
-        self._log.info("starting " + " ".join(prepared.command))
+        self._log.info(f"starting {show_command(prepared.command)}")
         self._board.change(lambda status: replace(status, log=LogState(since=time.monotonic())))
         try:
             return start(prepared.command, prepared.env)
@@ -144,7 +148,7 @@ class _Launcher:
                 )
             ) from None
 
-    def _watch(self, prepared: Prepared) -> None:
+    def _watch(self, prepared: Prepared, relay: Relay) -> None:
         nvml, cards = prepared.nvml, prepared.choice.cards
         indices = tuple(card.index for card in cards)
         if nvml is not None and cards:
@@ -154,14 +158,15 @@ class _Launcher:
             samples = take_samples(nvml, indices) if nvml is not None else ()
             return max((sample.memory.used_bytes for sample in samples), default=None)
 
-        watch_engine(prepared.client, self._board, self._log, used_bytes)
+        sources = Sources(used_bytes=used_bytes, catch_up=lambda: relay.catch_up(_CATCH_UP_SECONDS))
+        watch_engine(prepared.client, self._board, self._log, sources)
 
     def _read_line(self, line: str) -> None:
         now = time.monotonic()
 
         def read(status: Status) -> Status:
             # Lines of requests say nothing of the start.
-            if status.log is None or status.log.stage is Stage.SERVE:
+            if status.log is None or status.state in (State.SERVING, State.DRAINING):
                 return status
             return replace(status, log=read_line(status.log, line, now))
 

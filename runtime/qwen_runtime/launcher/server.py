@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socketserver
 import threading
 import time
 from collections.abc import Callable
@@ -52,7 +53,15 @@ def _probe(good: bool, status: Status) -> Page:
     return Page(status=200 if good else 503, body=f"{why}\n")
 
 
-def serve(port: int, status: Callable[[], Status]) -> http.server.ThreadingHTTPServer:
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Without the library's look-up of our own name, which takes seconds where DNS is slow."""
+        socketserver.TCPServer.server_bind(self)
+
+
+def serve(port: int, status: Callable[[], Status]) -> None:
     """Answer from now on, in threads. Raises OSError when the port is taken."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -71,7 +80,5 @@ def serve(port: int, status: Callable[[], Status]) -> http.server.ThreadingHTTPS
         def log_message(self, format: str, *args: object) -> None:
             """Probes come every few seconds: no line for each."""
 
-    server = http.server.ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
+    server = _Server(("", port), Handler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return server

@@ -8,14 +8,11 @@ from types import MappingProxyType
 from typing import Final
 
 from qwen_contract.failure import Failure, Stage
-from qwen_contract.report import Measured, Phase, Report, State
+from qwen_contract.report import OUR_PHASES, Measured, Phase, Report, State
 from qwen_runtime.launcher.cards import Sample
 from qwen_runtime.launcher.engine_metrics import EngineMetrics
 from qwen_runtime.launcher.life import Engine, is_healthy
 from qwen_runtime.launcher.log_reader import LogState
-
-OUR_PREFIX: Final = "Launcher"
-"""Of the names of phases that are our share of a start."""
 
 _NAMES: Final = {Stage.START: "Import", Stage.WARM_UP: "StartServer"}
 """Of vLLM's phases, where they differ from the stage: until the model is loaded, and from the
@@ -69,7 +66,7 @@ def list_phases(status: Status) -> tuple[Phase, ...]:
 
 def our_seconds(phases: tuple[Phase, ...]) -> float:
     """Our share of a start."""
-    return sum(phase.seconds for phase in phases if phase.name.startswith(OUR_PREFIX))
+    return sum(phase.seconds for phase in phases if phase.name.startswith(OUR_PHASES))
 
 
 def is_started(status: Status) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from qwen_contract.report import Phase
-from qwen_runtime.launcher.status import OUR_PREFIX
+from qwen_contract.report import OUR_PHASES, Phase
 
 
 class Stopwatch:
@@ -18,4 +17,4 @@ class Stopwatch:
         """The phase that ends now, one of ours."""
         now = time.monotonic()
         seconds, self._began = now - self._began, now
-        return Phase(name=f"{OUR_PREFIX}{name}", seconds=round(max(0.0, seconds), 3))
+        return Phase(name=f"{OUR_PHASES}{name}", seconds=round(max(0.0, seconds), 3))

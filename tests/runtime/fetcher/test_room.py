@@ -153,7 +153,7 @@ def test_a_disk_that_becomes_full_in_the_middle_ends_as_disk_full_and_goes_on_la
     hub: Hub, model: Path, tmp_path: Path, small_disk: Path
 ) -> None:
     slow = hub.faults.add(
-        Fault(path=f"/content/{REPOSITORY}/{SHARD}", bytes_per_second=40_000, times=None)
+        Fault(path=f"/content/{REPOSITORY}/{SHARD}", bytes_per_second=10_000, times=None)
     )
     fetching = FetchProcess(hub.url, tmp_path / "run", small_disk)
     wait_until(lambda: partial_bytes(small_disk, model / SHARD) > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_contract.failure import Failure, FailureReason
@@ -18,6 +18,7 @@ from qwen_runtime.launcher.command import (
     build_env,
     default_server,
     served_name,
+    show_command,
 )
 from qwen_runtime.launcher.driver import check_driver
 from qwen_runtime.launcher.free_memory import check_free_memory
@@ -103,6 +104,7 @@ def test_a_card_smaller_than_the_plan_s_is_a_mismatch_or_a_warning() -> None:
     assert "8.6" in refusal(choose_row(ROWS, (other,), "")).message
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["NVIDIA L4", "NVIDIA GeForce RTX 4090", "NVIDIA T400"]), max_size=5),
     st.integers(1, 4),
@@ -200,6 +202,11 @@ def test_the_warm_up_uses_the_name_and_key_that_vllm_was_given() -> None:
     assert api_key(("--api-key", "k"), {}) == "k"
     assert api_key((), {"VLLM_API_KEY": "e"}) == "e"
     assert api_key((), {}) is None
+
+
+def test_a_key_is_not_logged() -> None:
+    command = ("vllm", "serve", "m", "--api-key", "secret", "--api-key=secret", '{"a": 1}')
+    assert show_command(command) == "vllm serve m --api-key '***' '--api-key=***' '{\"a\": 1}'"
 
 
 def test_what_slows_a_replica_down_is_told() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_contract.failure import (
@@ -172,12 +172,22 @@ def test_a_kill_by_the_kernel_names_the_limit() -> None:
     assert "limit of 8.00 GiB; raise spec.resources.memory" in classify(limited).message
 
 
+def test_a_warning_and_a_refused_request_are_no_cause() -> None:
+    warning = "(Worker pid=3) WARNING 11-21 13:47:01 [cache.py:9] No space left on device"
+    refused = "  Value error, max_tokens must be positive [type=value_error]"
+    died = "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue."
+    failure = classify(ending(warning, refused, died, stage=Stage.SERVE, exit_code=0))
+    assert failure.reason is FailureReason.ENGINE_DEAD
+    assert classify(ending(warning, exit_code=3)).reason is FailureReason.UNKNOWN
+
+
 def test_what_no_rule_knows_is_told_by_its_last_error() -> None:
     failure = classify(ending("Traceback:", "KeyError: 'rope_scaling'", "bye", exit_code=3))
     assert failure.reason is FailureReason.UNKNOWN
     assert "status 3 while starting: KeyError: 'rope_scaling'" in failure.message
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(), max_size=30),
     st.one_of(st.none(), st.integers(0, 255)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_contract.failure import Failure, FailureReason, Stage
@@ -96,9 +96,12 @@ def test_a_drain_waits_for_routing_and_then_for_requests() -> None:
     assert step(LIMITS.stop_seconds, busy) is DrainStep.STOP
     assert step(0, None, serving=False) is DrainStep.STOP
     assert decide_drain(LIMITS, 9, 1, busy, serving=True) is DrainStep.WAIT
+    assert decide_drain(LIMITS, 9, 6, busy, serving=True) is DrainStep.WAIT
+    assert decide_drain(LIMITS, 9, 6, idle, serving=True) is DrainStep.KILL
     assert decide_drain(LIMITS, 99, LIMITS.kill_seconds, busy, serving=True) is DrainStep.KILL
 
 
+@settings(deadline=None)
 @given(st.floats(1, 3600), st.floats(0, 600))
 def test_every_drain_ends_before_the_kubelet_kills(grace: float, propagation: float) -> None:
     limits = drain_limits(grace, propagation)
@@ -106,6 +109,13 @@ def test_every_drain_ends_before_the_kubelet_kills(grace: float, propagation: fl
     assert limits.shutdown_seconds < limits.kill_seconds
     if grace >= 15:
         assert limits.stop_seconds + limits.kill_seconds < grace
+    for seen in (
+        None,
+        engine((1, 200, metrics(2))),
+        engine(*[(at, 200, metrics(0)) for at in (1, 2)]),
+    ):
+        late = decide_drain(limits, grace, limits.kill_seconds, seen, serving=True)
+        assert late is DrainStep.KILL
 
 
 def test_the_pod_s_grace_leaves_most_of_it_to_requests() -> None:
@@ -123,6 +133,7 @@ def test_vllm_s_metrics_are_summed_over_engines() -> None:
     assert (read.requests, read.kv_cache_tokens, read.kv_cache_bytes) == (7, 128, None)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_of_metrics_is_read(text: str) -> None:
     assert read_engine_metrics(text).requests is None or "vllm:" in text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -122,6 +124,19 @@ def test_orphans_are_reaped(zipapp: Path, tmp_path: Path) -> None:
         assert children(launcher.process.pid, "Z") == []
 
 
+def test_process_one_of_a_namespace_hears_signals_and_reaps(zipapp: Path, tmp_path: Path) -> None:
+    under = ("unshare", "--pid", "--fork", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*under, "true"], check=False).returncode:  # noqa: S603
+        pytest.skip("no process namespaces here (they need root)")
+    with launched(zipapp, tmp_path, {"orphans": 2}, under=under) as launcher:
+        launcher.await_ready()
+        assert "(Launcher pid=1) " in launcher.output()
+        (one,) = children(launcher.process.pid)
+        eventually(lambda: len(children(one)) == 1, "only the server is left")
+        os.kill(one, signal.SIGTERM)
+        assert launcher.wait() == 0
+
+
 def test_a_request_to_end_before_readiness_ends_it_at_once(zipapp: Path, tmp_path: Path) -> None:
     script = {"log": ["Starting to load model"], "health": 500}
     with launched(zipapp, tmp_path, script) as launcher:
@@ -150,7 +165,7 @@ def test_the_fetched_folder_is_served_under_the_model_s_name(zipapp: Path, tmp_p
 def run(zipapp: Path, plan: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     command = [python, str(zipapp), "--plan", str(plan), "--port", "0"]
     command += ["--termination-log", str(plan / "termination")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
 
 
 def test_a_plan_of_another_release_is_one_sentence(zipapp: Path, tmp_path: Path) -> None:

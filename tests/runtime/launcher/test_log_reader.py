@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_contract.failure import Stage
@@ -84,6 +84,7 @@ def test_colours_and_prefixes_are_taken_off() -> None:
     assert strip_line(coloured) == "No"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=20))
 def test_any_log_is_read(lines: list[str]) -> None:
     state = read(lines)

@@ -18,6 +18,9 @@ def relay(chunks: list[bytes]) -> tuple[bytes, tuple[str, ...]]:
         passing = Relay(reading, Output(file.fileno()), lines.append)
         for chunk in chunks:
             os.write(writing, chunk)
+        passing.catch_up(10)
+        told = b"".join(chunks).rstrip(b"\r\n").replace(b"\r", b"\n").rpartition(b"\n")[0]
+        assert len(lines) >= len([line for line in told.split(b"\n") if line.strip()])
         os.close(writing)
         tail = passing.finish(10)
         os.close(reading)

@@ -1,17 +1,17 @@
-"""What tests put into a cluster for themselves."""
+"""What scenarios put into a cluster for themselves."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import yaml
 
 from e2e.cluster.api import Api, eventually, has_condition
+from e2e.cluster.paths import REPOSITORY
 
-_CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.yaml"
+_CRD = REPOSITORY / "crds" / "qwen-operator.io_qwendeployments.yaml"
 
 
 @asynccontextmanager

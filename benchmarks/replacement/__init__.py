@@ -1,0 +1,1 @@
+"""Whether a request is lost while pods are drained and replaced."""
