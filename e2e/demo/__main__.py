@@ -19,7 +19,7 @@ from e2e.demo.serving import (
     wait_until_ready,
 )
 from e2e.demo.steps import Steps
-from e2e.demo.target import Target, call, choose_target
+from e2e.demo.target import Target, call, call_qwen, choose_target
 from e2e.images.product import OPERATOR, RUNTIME, VLLM_CPU
 
 CHART = REPOSITORY / "charts" / "qwen-operator"
@@ -86,7 +86,7 @@ def _up(target: Target) -> int:
     print(_show(target))
     print(f"\nWhat each step took:\n{steps.table()}\n")
     print(f"To go on, in your shell:\n  {target.shell_lines()}")
-    print(f"  kubectl -n {NAMESPACE} describe qd {NAME}; kubectl -n {NAMESPACE} get pods")
+    print(f"  uv run kubectl-qwen chat {NAME} -n {NAMESPACE} 'Why is the sky blue?'")
     print("  make demo-down     # removes everything but the cache")
     return 0
 
@@ -136,12 +136,14 @@ async def _chat(target: Target) -> None:
 
 
 def _show(target: Target) -> str:
-    """The object as kubectl shows it, and its plan beside what was measured."""
-    words = ("get", "qd", NAME, "-n", NAMESPACE)
-    table = call(target, "kubectl", *words, settings={})
-    whole = yaml.safe_load(call(target, "kubectl", *words, "-o", "yaml", settings={}))
-    plan = yaml.safe_dump({"plan": whole["status"].get("plan")}, sort_keys=False)
-    return f"$ kubectl -n {NAMESPACE} get qd\n{table}\nIts plan, beside what was measured:\n{plan}"
+    """The object as kubectl shows it, and as our own command does."""
+    words = ("-n", NAMESPACE)
+    table = call(target, "kubectl", "get", "qd", NAME, *words, settings={})
+    status = call_qwen(target, "status", NAME, *words)
+    return (
+        f"$ kubectl {' '.join(words)} get qd\n{table}\n"
+        f"$ kubectl qwen status {NAME} {' '.join(words)}\n{status}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where the demonstration runs: a cluster made on this machine, or the one of KUBECONFIG."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -124,3 +125,13 @@ def call(target: Target, program: str, *words: str | Path, settings: Mapping[str
     pairs = [word for pair in settings.items() for word in ("--set-string", "=".join(pair))]
     environment = {"KUBECONFIG": str(target.kubeconfig)}
     return run([target.tool(program), *words, *pairs], environment=environment)
+
+
+def call_qwen(target: Target, *words: str) -> str:
+    """Run the product's own command, which finds kubectl in PATH."""
+    tools = Path(target.tool("kubectl")).parent
+    environment = {
+        "KUBECONFIG": str(target.kubeconfig),
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+    }
+    return run([sys.executable, "-m", "qwen_operator.cli.main", *words], environment=environment)

@@ -18,7 +18,6 @@ from e2e.demo.model import SMALL, TINY, VARIABLE, choose_model
 from e2e.demo.serving import NAMESPACE, build_deployment
 from e2e.demo.steps import Steps
 from e2e.fixtures import Cluster
-from e2e.tools import helm
 from qwen_operator.cli.main import main as kubectl_qwen
 from tests.e2e.installation import remove_crd
 
