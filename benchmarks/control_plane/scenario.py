@@ -18,8 +18,10 @@ from e2e.cluster.kwok import build_gpu_node
 from qwen_operator.cluster.api import USER_AGENT
 
 REPLICAS = 3
-ADDED = 200
+ADDED = 150
 """QwenDeployments whose latency is measured: enough for a 99th percentile that is no maximum."""
+_PACE_SECONDS = 1.0
+"""Between one apply and the next: pods of the last one still become ready meanwhile."""
 
 _API_VERSION, _KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
 _CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.yaml"
@@ -104,6 +106,7 @@ async def latencies(api: Api) -> list[float]:
                 arrived.clear()
                 await asyncio.wait_for(arrived.wait(), timeout=60)
             found.append(seen[name] - begin)
+            await asyncio.sleep(max(0.0, _PACE_SECONDS - found[-1]))
         return found
 
 

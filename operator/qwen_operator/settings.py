@@ -12,7 +12,7 @@ from qwen_operator.errors import InvalidInput
 
 _PREFIX = "QWEN_OPERATOR_"
 _RESYNC_SECONDS = 300.0
-_WORKERS = 4
+_WORKERS = 8
 _HEALTH_PORT = 8080
 
 

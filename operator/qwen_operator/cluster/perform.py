@@ -1,17 +1,19 @@
-"""Carry out an outcome: events, apply, prune, status, in this order.
+"""Carry out an outcome: events and what the pods refer to, the pods, prune, status, in this order.
 
-A pass may die after any single write; the next one reads what is there and goes on. Events come
-first, for what they tell is gone once it is done, and telling one twice is one event.
+A pass may die after any write; the next one reads what is there and goes on. Events come first, for
+what they tell is gone once it is done, and telling one twice is one event.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from qwen_operator import naming
-from qwen_operator.cluster.api import Api, ApiError, object_path, owner_path
+from qwen_operator.cluster.api import Api, ApiError, Object, object_path, owner_path
 from qwen_operator.desired.children import owned_kinds
 from qwen_operator.reconcile.observed import Observed
 from qwen_operator.reconcile.outcome import Event, Outcome
@@ -24,12 +26,11 @@ async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
     """Write what the pass has decided. Raises `ApiError` at the first write that fails."""
     metadata = observed.owner["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
-    for event in outcome.events:
-        await _tell(api, observed, event)
-    for child in outcome.apply:
-        plural = _PLURALS[child["kind"]]
-        path = object_path(child["apiVersion"], plural, namespace, child["metadata"]["name"])
-        await api.apply(path, child)
+    await _all(
+        *(_tell(api, observed, event) for event in outcome.events),
+        *(_apply(api, namespace, child) for child in outcome.apply if not _is_workload(child)),
+    )
+    await _all(*(_apply(api, namespace, child) for child in outcome.apply if _is_workload(child)))
     for removal in outcome.prune:
         path = object_path(removal.api_version, removal.plural, namespace, removal.name)
         await api.delete(path, uid=removal.uid, resource_version=removal.resource_version)
@@ -44,6 +45,24 @@ async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
             },
             manager=naming.STATUS_FIELD_MANAGER,
         )
+
+
+async def _all(*writes: Coroutine[None, None, None]) -> None:
+    """Side by side, for none depends on another; the first error is raised when all have ended."""
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _is_workload(child: Object) -> bool:
+    """Whether its pods refer to the other children, which must be there before them."""
+    return bool(child["kind"] == "Deployment")
+
+
+async def _apply(api: Api, namespace: str, child: Object) -> None:
+    plural = _PLURALS[child["kind"]]
+    path = object_path(child["apiVersion"], plural, namespace, child["metadata"]["name"])
+    await api.apply(path, child)
 
 
 async def _tell(api: Api, observed: Observed, event: Event) -> None:
