@@ -13,7 +13,7 @@ from e2e.cluster.images import build_archive
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.paths import DEFAULT_STATE, LOCK, exclusive
 from e2e.cluster.progress import Progress
-from e2e.images.product import OPERATOR, RUNTIME, VLLM_CPU
+from e2e.images.product import NVML, OPERATOR, RUNTIME, VLLM_CPU
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def _run_local(command: str, *, control_plane_only: bool) -> int:
 
 def _build(progress: Progress) -> None:
     """Everything that takes long, with a word on how long: tests say nothing while they wait."""
-    images = (OPERATOR, RUNTIME, VLLM_CPU) if os.geteuid() == 0 else ()
+    images = (OPERATOR, RUNTIME, VLLM_CPU, NVML) if os.geteuid() == 0 else ()
     binaries = versions.CONTROL_PLANE + versions.TOOLS + versions.NODE
     build_binaries(binaries, progress)
     for image in images:

@@ -24,3 +24,9 @@ VLLM_CPU: Final = Image(
     expected="5 min",
 )
 """vLLM's CPU build, which is not ours, but has no public image that these machines could pull."""
+NVML: Final = Image(
+    "nvml",
+    REPOSITORY / "e2e" / "images" / "nvml" / "Dockerfile",
+    ("e2e/nvml", "e2e/images/nvml/write.py"),
+)
+"""A stand-in for a GPU node's driver, in which the launcher's own NVML code runs."""

@@ -67,7 +67,7 @@ def test_it_serves_says_what_it_measured_and_starts_again_after_its_engine_died(
 _KILL_ENGINE = """
 import os, pathlib, signal
 for folder in pathlib.Path("/proc").iterdir():
-    if folder.name.isdigit() and (folder / "comm").read_text().startswith("VLLM::Engine"):
+    if folder.name.isdigit() and (folder / "comm").read_text().startswith("VLLM::"):
         os.kill(int(folder.name), signal.SIGKILL)
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from e2e.cluster.gpus import L4
 from e2e.cluster.node import offer_gpus
 from e2e.fixtures import Cluster
 from e2e.hub.faults import Fault
+from e2e.images.product import NVML
+from e2e.nvml import FILE_VARIABLE
 from e2e.product import (
     GATED_TOKEN,
     MODEL,
@@ -105,25 +108,32 @@ def test_a_cache_without_room_says_how_much_is_missing(product: Product) -> None
     asyncio.run(scenario())
 
 
-def test_a_node_that_promises_a_card_it_has_not_is_told(product: Product) -> None:
+def on_a_card(image: str, machine: str) -> dict[str, Any]:
+    """A spec whose pod finds what the stand-in for NVML tells of that machine."""
+    env = [{"name": FILE_VARIABLE, "value": f"/opt/nvml/{machine}.conf"}]
+    return {
+        "accelerators": [{"name": "L4"}],
+        "resources": {"cpu": "100m", "memory": "1Gi"},
+        "image": image,
+        "engine": {"env": env},
+    }
+
+
+def test_what_a_node_s_cards_lack_is_told_by_name_and_number(product: Product) -> None:
     async def scenario() -> None:
+        image = product.cluster.load(NVML)
         async with model_namespace(product) as (api, where):
             await offer_gpus(api, L4, 1)
-            spec = {
-                "accelerators": [{"name": "L4"}],
-                "resources": {"cpu": "100m", "memory": "1Gi"},
-                # vLLM itself is not reached: the launcher looks for the card first.
-                "image": await cpu_image(api),
-            }
-            await api.create(owner(product, where, **spec))
+            await api.apply(owner(product, where, **on_a_card(image, "nothing")))
             assert "NVML" in await failed(api, where, "GpuMissing")
+            await api.apply(owner(product, where, **on_a_card(image, "busy")))
+            assert "4711" in await failed(api, where, "GpuBusy")
+            await api.apply(owner(product, where, **on_a_card(image, "other")))
+            assert "RTX 3080" in await failed(api, where, "GpuMismatch")
+            await api.apply(owner(product, where, **on_a_card(image, "old-driver")))
+            assert "535" in await failed(api, where, "DriverTooOld")
+            # All is well with the card, and the launcher goes on to vLLM, which this image lacks.
+            await api.apply(owner(product, where, **on_a_card(image, "free")))
+            assert "spec.image must be an image of vLLM" in await failed(api, where, "Unknown")
 
     asyncio.run(scenario())
-
-
-async def cpu_image(api: Api) -> str:
-    """The image that the operator was given for CPUs."""
-    deployment = await api.get("apps/v1", "Deployment", "qwen-operator", "qwen-operator")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    environment = {each["name"]: each.get("value") for each in container["env"]}
-    return str(environment["QWEN_OPERATOR_CPU_IMAGE"])

@@ -20,6 +20,7 @@ from qwen_operator.desired.quantities import (
     parse_quantity,
 )
 from qwen_operator.desired.scheduling import build_scheduling
+from qwen_operator.desired.volume_claim import checkpoint_bytes
 from qwen_operator.desired.volumes import (
     LAUNCHER_VOLUME,
     build_ca_bundle,
@@ -34,13 +35,16 @@ _USER: Final = 2000
 _GROUP: Final = 0
 
 _PROBE_SECONDS: Final = 5
-_STARTUP_SECONDS: Final = 3600
-"""Weights from a slow disk, and a cold compile. The launcher gives up earlier on what is stuck."""
+_STARTUP_SECONDS: Final = 1800
+"""Of a start without its weights: the slowest that we measured, a cold compile on two busy cores,
+took 134 s. The launcher gives up earlier on what is stuck."""
+_SLOWEST_LOAD_BYTES_PER_SECOND: Final = 20_000_000
+"""Weights from a network disk."""
 _READINESS_FAILURES: Final = 2
 _LIVENESS_SECONDS: Final = 10
 _LIVENESS_FAILURES: Final = 6
-_PROGRESS_SECONDS: Final = _STARTUP_SECONDS + 600
-"""Longer than a start, so that a slow one is not reported as failed."""
+_FETCH_SECONDS: Final = 3600
+"""Beside a start, so that a slow one is not reported as failed."""
 
 _INSTALL_CPU: Final = "50m"
 _INSTALL_MEMORY: Final = "64Mi"
@@ -65,12 +69,18 @@ def build_deployment(wanted: Wanted) -> Object | None:
             "replicas": wanted.replicas,
             "selector": {"matchLabels": build_selector(wanted)},
             "strategy": _build_strategy(surge=wanted.surge),
-            "progressDeadlineSeconds": _PROGRESS_SECONDS,
+            "progressDeadlineSeconds": _startup_seconds(wanted) + _FETCH_SECONDS,
             # An old template names a plan that is gone; undoing is done in the QwenDeployment.
             "revisionHistoryLimit": 0,
             "template": template,
         }
     }
+
+
+def _startup_seconds(wanted: Wanted) -> int:
+    """How long a start may take, to the minute, by the bytes of its checkpoint."""
+    load_seconds = max(map(checkpoint_bytes, wanted.rows)) / _SLOWEST_LOAD_BYTES_PER_SECOND
+    return _STARTUP_SECONDS + 60 * math.ceil(load_seconds / 60)
 
 
 def _build_strategy(*, surge: bool) -> Object:
@@ -151,7 +161,7 @@ def _build_model_container(wanted: Wanted, memory: str) -> Object:
         "startupProbe": _probe(
             pod.STARTUP_PATH,
             period_seconds=_PROBE_SECONDS,
-            failures=_STARTUP_SECONDS // _PROBE_SECONDS,
+            failures=_startup_seconds(wanted) // _PROBE_SECONDS,
         ),
         "readinessProbe": _probe(
             pod.READINESS_PATH, period_seconds=_PROBE_SECONDS, failures=_READINESS_FAILURES

@@ -49,7 +49,7 @@ def build_volume_claim(wanted: Wanted) -> Object | None:
 
 def plan_cache_bytes(rows: tuple[CardPlan, ...]) -> int:
     """Room for the checkpoint of these rows and their compiled kernels."""
-    weights = max(map(_checkpoint_bytes, rows))
+    weights = max(map(checkpoint_bytes, rows))
     return math.ceil(weights * _SPARE / _STEP_BYTES) * _STEP_BYTES + _COMPILE_CACHE_BYTES
 
 
@@ -82,7 +82,7 @@ def _size(wanted: Wanted) -> str | None:
     return size
 
 
-def _checkpoint_bytes(row: CardPlan) -> int:
+def checkpoint_bytes(row: CardPlan) -> int:
     """Bytes on disk: those of all tensors, before they are divided, and converted, at load."""
     scheme = SIXTEEN_BIT if row.scheme.quantised_at_load else row.scheme
     return sum(
