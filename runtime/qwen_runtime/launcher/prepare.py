@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from qwen_contract.failure import Failure
+from qwen_contract.failure import Failure, FailureReason, Stage
 from qwen_contract.plan import PlanRow
 from qwen_contract.report import Phase
 from qwen_runtime.launcher.board import Board
@@ -115,7 +116,16 @@ def prepare(
 def _server(options: Options, environ: Mapping[str, str], *, on_cpu: bool) -> Server:
     if options.model_server:
         return Server(words=options.model_server)
-    return default_server(sys.executable, find_program("vllm", environ), on_cpu=on_cpu)
+    program = find_program("vllm", environ)
+    if program is None and importlib.util.find_spec("vllm") is None:
+        raise Failed(
+            Failure(
+                reason=FailureReason.UNKNOWN,
+                stage=Stage.CHECK,
+                message="there is no vLLM here; spec.image must be an image of vLLM",
+            )
+        )
+    return default_server(sys.executable, program, on_cpu=on_cpu)
 
 
 def _find_cards(rows: tuple[PlanRow, ...]) -> tuple[Nvml | None, Machine, str]:
