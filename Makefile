@@ -55,7 +55,7 @@ demo:  ## The whole product on this machine, to a first answer (root; half an ho
 demo-down:  ## Remove everything that demo made but built programs and images
 	$(RUN) python -m e2e.demo down
 
-cluster-up:  ## Start that API server, scheduler and controllers, and leave them running
+cluster-up:  ## Start an API server, scheduler and controllers, without a node, and leave them running
 	$(RUN) python -m e2e.cluster up --control-plane-only
 
 cluster-down:  ## Stop them and remove what they left

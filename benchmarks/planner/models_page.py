@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.planner.markdown import table
 from qwen_operator.api.enums import Precision
 from qwen_operator.catalog.cards import Card, find_card
-from qwen_operator.catalog.models import find_model, model_names
+from qwen_operator.catalog.models import find_model
 from qwen_operator.catalog.vllm_versions import GPU_VLLM_VERSION
 from qwen_operator.planning.request import PlanRequest
 from qwen_operator.planning.result import CardPlan
@@ -46,7 +46,7 @@ _TEXT = """\
 
 The most precise weights of bf16, fp8 and int4 that serve 8,192 tokens, and the longest request that
 they leave room for with a 16-bit KV cache. Computed by `make models` with the safe end of the band;
-`kubectl qwen models` lists all {count} models.
+`kubectl qwen models` lists the others.
 
 {table}
 """
@@ -59,7 +59,7 @@ def main() -> None:
         [name, *(best_fit(name, find_card(card), count) for card, count in _PLACES)]
         for name in MODELS
     ]
-    text = _TEXT.format(count=len(model_names()), table=table(headings, rows))
+    text = _TEXT.format(table=table(headings, rows))
     PAGE.write_text(text, encoding="utf-8")
     print(text)
 

@@ -59,7 +59,7 @@ def _run_local(command: str, *, control_plane_only: bool) -> int:
     elif command == "up":
         with exclusive(LOCK):
             cluster.up(control_plane_only=control_plane_only)
-        progress.say('up; in your shell: eval "$(python -m e2e.cluster env)"')
+        progress.say('up; in your shell: eval "$(uv run python -m e2e.cluster env)"')
     elif command == "down":
         with exclusive(LOCK):
             cluster.down()

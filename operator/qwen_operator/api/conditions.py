@@ -23,7 +23,6 @@ class ConditionType(StrEnum):
     SCHEDULED = "Scheduled"
     WEIGHTS_READY = "WeightsReady"
     AVAILABLE = "Available"
-    SCALING_ACTIVE = "ScalingActive"
 
 
 class ConditionStatus(StrEnum):

@@ -93,14 +93,6 @@ def _verdicts(facts: Facts) -> Iterator[tuple[ConditionType, Verdict]]:
     yield ConditionType.SCHEDULED, first_verdict(SCHEDULED, facts)
     yield ConditionType.AVAILABLE, first_verdict(AVAILABLE, facts)
     yield ConditionType.WEIGHTS_READY, first_verdict(WEIGHTS_READY, facts)
-    yield (
-        ConditionType.SCALING_ACTIVE,
-        Verdict(
-            status=ConditionStatus.UNKNOWN,
-            reason=ConditionReason.NOT_OBSERVED,
-            message="not looked at yet",
-        ),
-    )
 
 
 def _condition(
