@@ -13,6 +13,7 @@ FORMAT: Final = 1
 LONGEST_BYTES: Final = 4096
 """Kubernetes cuts a termination message there."""
 _LONGEST_SENTENCE: Final = 1000
+"""Bytes."""
 
 
 class FailureReason(StrEnum):
@@ -78,10 +79,10 @@ class Failure:
 def write_failure(failure: Failure) -> str:
     """The termination message: at most 4,096 bytes, older lines of the log dropped first."""
     document = {"format": FORMAT, **asdict(failure)}
-    document["message"] = failure.message[:_LONGEST_SENTENCE]
+    document["message"] = failure.message.encode()[:_LONGEST_SENTENCE].decode(errors="ignore")
     lines = list(failure.log)
     while True:
-        text = json.dumps({**document, "log": lines})
+        text = json.dumps({**document, "log": lines}, ensure_ascii=False)
         if len(text.encode()) <= LONGEST_BYTES or not lines:
             return text
         lines.pop(0)

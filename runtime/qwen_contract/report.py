@@ -11,6 +11,8 @@ from typing import Any, Final
 from qwen_contract.errors import Unreadable
 
 FORMAT: Final = 1
+_LONGEST_SECONDS: Final = 1e7
+_MOST: Final = 1 << 62
 OUR_PHASES: Final = "Launcher"
 """Names of phases that are the launcher's own work begin so; the others are vLLM's."""
 
@@ -80,7 +82,7 @@ def read_report(text: str | bytes) -> Report:
             card=str(document["card"]),
             vllm_version=str(document["vllm_version"]),
             phases=tuple(
-                Phase(name=str(phase["name"]), seconds=float(phase["seconds"]))
+                Phase(name=str(phase["name"]), seconds=_seconds(phase["seconds"]))
                 for phase in document["phases"]
             ),
             measured=Measured(**_known(document["measured"])),
@@ -88,12 +90,22 @@ def read_report(text: str | bytes) -> Report:
             commit=document.get("commit"),
             warnings=tuple(map(str, document.get("warnings", ()))),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Unreadable(f"the launcher's report is damaged: {error}") from None
 
 
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < _LONGEST_SECONDS:
+        raise ValueError(f"{seconds} is no length of a phase")
+    return seconds
+
+
 def _known(measured: Mapping[str, Any]) -> dict[str, int | None]:
-    return {
+    known = {
         name: None if measured.get(name) is None else int(measured[name])
         for name in Measured.__dataclass_fields__
     }
+    if any(value is not None and not 0 <= value < _MOST for value in known.values()):
+        raise ValueError("a figure is out of range")
+    return known

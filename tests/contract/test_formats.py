@@ -110,7 +110,23 @@ def test_a_report_is_read_back_and_a_later_one_too() -> None:
     assert read_report(json.dumps(later)) == REPORT
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"state": "Odd"}'])
+def spoilt(**changes: object) -> str:
+    return json.dumps(json.loads(write_report(REPORT)) | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"state": "Odd"}',
+        spoilt(phases=[{"name": "Import", "seconds": float("nan")}]),
+        spoilt(phases=[{"name": "Import", "seconds": -1}]),
+        spoilt(measured={"kv_cache_tokens": -5}),
+        spoilt(measured={"kv_cache_tokens": float("inf")}),
+        "[" * 100_000,
+    ],
+)
 def test_a_damaged_report_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable, match="report is damaged"):
         read_report(text)

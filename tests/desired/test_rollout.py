@@ -27,7 +27,7 @@ def template(deployment: Object) -> Any:
 def reason(old: Wanted, new: Wanted) -> str | None:
     """Why the step from one to the other restarts pods, by the way that a pass takes."""
     before, after = children_of(old), children_of(new)
-    live = apply(before["Deployment"])
+    live = apply(before["Deployment"]) | {"status": {"readyReplicas": 1}}
     return explain_rollout(
         live,
         keep_running_template(after["Deployment"], live),
@@ -199,3 +199,13 @@ def test_a_foreign_deployment_of_our_name_is_never_kept() -> None:
     desired = deployment_of(wanted())
     live = apply(desired, manager="kubectl")
     assert keep_running_template(desired, live) == desired
+
+
+@pytest.mark.parametrize(("ready", "kept"), [(1, True), (0, False)])
+def test_a_claim_that_grows_reaches_pods_that_wait_for_its_room(ready: int, kept: bool) -> None:
+    before, after = (
+        deployment_of(wanted({**ON_L4, "cache": {"size": size}})) for size in ("20Gi", "60Gi")
+    )
+    live = apply(before) | {"status": {"readyReplicas": ready}}
+    rolled = keep_running_template(after, live)
+    assert (template(rolled) == template(before)) is kept

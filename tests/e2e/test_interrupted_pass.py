@@ -14,7 +14,7 @@ from e2e.objects import install_crd, namespace
 from qwen_operator.cluster.api import Api as OwnApi
 from qwen_operator.cluster.api import Object, connect
 from qwen_operator.cluster.observe import observe
-from qwen_operator.cluster.perform import perform
+from qwen_operator.cluster.perform import perform_children, perform_status
 from qwen_operator.cluster.reports import Reports
 from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.reconcile.outcome import Outcome
@@ -52,7 +52,8 @@ async def one_pass(where: str, die_after_writes: int | None = None) -> Outcome:
         observed = await observe(api, reports, where, "small", may_read_nodes=True)
         assert observed is not None
         outcome = reconcile(observed, SETTINGS)
-        await perform(api, observed, outcome)
+        assert await perform_children(api, observed, outcome) is None
+        await perform_status(api, observed, outcome)
         return outcome
 
 

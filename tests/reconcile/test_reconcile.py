@@ -243,3 +243,56 @@ def test_what_replicas_measured_stands_beside_their_plan_and_stays_as_long_as_th
     assert measured(changed) == told, "the KV cache has the same bytes"
     other = reconcile(observe(owner(status=before, precision="fp8")), SETTINGS)
     assert measured(other) is None
+
+
+@pytest.mark.parametrize("spec", [{"model": "Qwen/None"}, {"novel": 1}, {"contextLength": -1}])
+def test_a_spec_that_is_not_understood_takes_nothing_away(spec: dict[str, Any]) -> None:
+    mine = {"ownerReferences": [{"kind": "QwenDeployment", "name": "chat", "uid": "u-1"}]}
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "chat-cache", "uid": "c", "resourceVersion": "1", **mine},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "9Gi"}}},
+    }
+    children = {("PersistentVolumeClaim", "chat-cache"): claim}
+    outcome = reconcile(observe(owner(**spec), children=children), SETTINGS)
+    assert outcome.prune == ()
+    assert condition(outcome, "Stalled")["status"] == "True"
+
+
+def test_what_the_api_server_refuses_is_said_and_not_stalled() -> None:
+    outcome = reconcile(observe(owner()), SETTINGS, refusal="Service chat is refused: quota")
+    ready = condition(outcome, "Ready")
+    assert (ready["reason"], ready["message"]) == ("ChildRefused", "Service chat is refused: quota")
+    assert condition(outcome, "Reconciling")["reason"] == "ChildRefused"
+
+
+def test_a_stranger_s_claim_is_not_mounted_and_is_looked_at_again() -> None:
+    stranger = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "chat-cache", "uid": "s", "resourceVersion": "1"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "9Gi"}}},
+    }
+    seen = observe(owner(), children={("PersistentVolumeClaim", "chat-cache"): stranger})
+    outcome = reconcile(seen, SETTINGS)
+    assert "Deployment" not in {child["kind"] for child in outcome.apply}
+    assert outcome.requeue_after_seconds is not None
+
+
+def test_a_card_that_is_listed_twice_is_one_row_of_the_status() -> None:
+    cards = [{"name": "L4"}, {"name": "NVIDIA-L4", "reservedMemoryMib": 2048}]
+    outcome = reconcile(observe(owner(accelerators=cards)), SETTINGS)
+    assert outcome.status is not None
+    (row,) = outcome.status["plan"]
+    (alone,) = (reconcile(observe(owner(accelerators=cards[1:])), SETTINGS).status or {})["plan"]
+    assert row["kvCacheBytes"] == alone["kvCacheBytes"]
+
+
+def test_the_selector_of_the_scale_subresource_is_that_of_the_pods() -> None:
+    for spec in ({}, {"novel": 1}):
+        status = reconcile(observe(owner(**spec)), SETTINGS).status or {}
+        assert status["selector"] == (
+            "app.kubernetes.io/name=qwen,app.kubernetes.io/instance=chat,"
+            "app.kubernetes.io/component=model"
+        )

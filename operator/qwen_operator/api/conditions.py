@@ -44,6 +44,7 @@ class ConditionReason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     UNKNOWN_ACCELERATOR = "UnknownAccelerator"
     FOREIGN_CHILD = "ForeignChild"
+    CHILD_REFUSED = "ChildRefused"
     SCALED_TO_ZERO = "ScaledToZero"
     SUSPENDED = "Suspended"
     PODS_SCHEDULED = "PodsScheduled"

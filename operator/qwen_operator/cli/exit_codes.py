@@ -8,3 +8,5 @@ NOTHING_FITS = 2
 """The input is right, and no card can serve it."""
 NOT_READY = 3
 """What was asked about is not Ready (yet)."""
+INTERRUPTED = 130
+"""The user pressed Ctrl-C."""

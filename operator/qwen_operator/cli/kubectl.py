@@ -7,9 +7,12 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import IO, Any, cast
 
 from qwen_operator.errors import QwenOperatorError
+
+_RAW_TIMEOUT = "5s"
 
 Object = Mapping[str, Any]
 
@@ -34,7 +37,7 @@ class Kubectl:
 
     def get_raw(self, path: str) -> str:
         """What the API server answers to a GET. Raises `KubectlFailed`."""
-        return self._run("get", "--raw", path)
+        return self._run("get", "--raw", path, "--request-timeout", _RAW_TIMEOUT)
 
     def post_raw(self, path: str, body: Object) -> Iterator[str]:
         """Lines of the answer to a POST, as they come. Raises `KubectlFailed`."""
@@ -42,8 +45,11 @@ class Kubectl:
         with _started(command) as process:
             pipes = (process.stdin, process.stdout, process.stderr)
             question, answer, error = (cast(IO[str], pipe) for pipe in pipes)
-            question.write(json.dumps(body))
-            question.close()
+            # kubectl may be gone before it has read its question; what it said comes below.
+            with suppress(BrokenPipeError):
+                question.write(json.dumps(body))
+            with suppress(BrokenPipeError):
+                question.close()
             try:
                 yield from answer
             finally:
@@ -83,9 +89,9 @@ def _started(command: list[str]) -> subprocess.Popen[str]:
             stderr=subprocess.PIPE,
             text=True,
         )
-    except FileNotFoundError:
+    except OSError:
         raise KubectlFailed(
-            "kubectl is not in PATH; install it, for it knows how to reach your cluster"
+            "kubectl cannot be run from PATH; install it, for it knows how to reach your cluster"
         ) from None
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from qwen_operator import __version__
 from qwen_operator.cli import chat_command, models_command, plan_arguments, status_command
-from qwen_operator.cli.exit_codes import BAD_INPUT, OK
+from qwen_operator.cli.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from qwen_operator.errors import QwenOperatorError
 
 
@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QwenOperatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)

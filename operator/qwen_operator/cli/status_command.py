@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from qwen_contract import pod
@@ -58,17 +60,26 @@ def run(options: argparse.Namespace) -> int:
 def _look(cluster: Kubectl, name: str) -> Seen:
     owner = cluster.get(naming.PLURAL, name)
     selector = f"{naming.PART_OF_LABEL}={naming.PRODUCT},{naming.INSTANCE_LABEL}={name}"
-    pods = cluster.get("pods", "--selector", selector)["items"]
-    events = cluster.get(
+    pods = _listed(cluster, "pods", "--selector", selector)
+    events = _listed(
+        cluster,
         "events",
         "--field-selector",
         f"involvedObject.kind={naming.KIND},involvedObject.name={name}",
-    )["items"]
-    return Seen(
-        owner=owner,
-        replicas=tuple(Replica(pod=each, report=_report_of(cluster, each)) for each in pods),
-        events=tuple(events),
     )
+    with ThreadPoolExecutor() as pool:
+        reports = pool.map(lambda each: _report_of(cluster, each), pods)
+        replicas = tuple(map(lambda each, report: Replica(pod=each, report=report), pods, reports))
+    return Seen(owner=owner, replicas=replicas, events=tuple(events))
+
+
+def _listed(cluster: Kubectl, *what: str) -> list[Object]:
+    """None where the user may read the QwenDeployment alone."""
+    try:
+        return list(cluster.get(*what)["items"])
+    except KubectlFailed as error:
+        print(f"without {what[0]}: {error}", file=sys.stderr)
+        return []
 
 
 def _report_of(cluster: Kubectl, replica: Object) -> Report | None:

@@ -19,6 +19,7 @@ USER_AGENT = f"qwen-operator/{__version__}"
 """What the API server's audit log calls our requests."""
 _REQUEST_TIMEOUT_SECONDS = 30
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
+_REFUSALS = {400, _FORBIDDEN, 422}
 _NAMESPACE_ENDS = "NamespaceTerminating"
 
 Object = dict[str, Any]
@@ -46,8 +47,8 @@ class ApiError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether we lack a permission, or nothing may be made in this namespace any more."""
-        return self.status == _FORBIDDEN
+        """Whether it was understood and will not be done: a right, a quota, a rule."""
+        return self.status in _REFUSALS
 
     @property
     def is_ending_namespace(self) -> bool:

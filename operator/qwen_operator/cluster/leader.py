@@ -20,8 +20,9 @@ from qwen_operator.cluster.api import Api
 _LOG = logging.getLogger("qwen_operator")
 _LEASE_SECONDS = 15
 """A successor waits this long after the leader's last sign of life."""
-_RENEW_SECONDS = 10
-"""A leader that could not renew for this long stops, before a successor may start."""
+_RENEW_SECONDS = 8
+"""A leader that could not renew for this long, and two tries more, stops before a successor may
+start."""
 _RETRY_SECONDS = 2
 
 

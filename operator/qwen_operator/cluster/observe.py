@@ -34,6 +34,7 @@ async def observe(
     """
     owner = await api.get(owner_path(namespace, name))
     if owner is None or "deletionTimestamp" in owner["metadata"]:
+        reports.of((namespace, name), ())
         return None
     # Without the product's label, a Helm release of the same name would count as its pods.
     selector = f"{naming.PART_OF_LABEL}={naming.PRODUCT},{naming.INSTANCE_LABEL}={name}"
@@ -46,7 +47,7 @@ async def observe(
     children = {
         (child["kind"], child["metadata"]["name"]): child for each in found for child in each
     }
-    states = tuple(pod_state(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"])
+    states = tuple(pod_state(pod) for pod in pods if _is_present(pod))
     waits = any(state.unschedulable for state in states)
     return Observed(
         owner=owner,
@@ -57,6 +58,12 @@ async def observe(
         gpus=await _gpu_use(api, namespaces or ("",)) if waits and may_read_nodes else None,
         now=datetime.now(UTC),
     )
+
+
+def _is_present(pod: Mapping[str, Any]) -> bool:
+    """Whether it counts: one that was evicted stays as an object, and has a successor."""
+    ended = (pod.get("status") or {}).get("phase") in _ENDED
+    return not ended and "deletionTimestamp" not in pod["metadata"]
 
 
 async def _children_of(

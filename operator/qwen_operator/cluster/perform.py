@@ -22,18 +22,33 @@ _LOG = logging.getLogger("qwen_operator")
 _PLURALS = {kind.kind: kind.plural for kind in owned_kinds()}
 
 
-async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
-    """Write what the pass has decided. Raises `ApiError` at the first write that fails."""
-    metadata = observed.owner["metadata"]
-    namespace, name = metadata["namespace"], metadata["name"]
-    await _all(
-        *(_tell(api, observed, event) for event in outcome.events),
-        *(_apply(api, namespace, child) for child in outcome.apply if not _is_workload(child)),
-    )
-    await _all(*(_apply(api, namespace, child) for child in outcome.apply if _is_workload(child)))
+async def perform_children(api: Api, observed: Observed, outcome: Outcome) -> str | None:
+    """Write what pods need, the pods, and take away what nobody wants.
+
+    Returns what the API server refused, if it did; what does not hang on it is written all the
+    same. Raises `ApiError` where it did not answer, or somebody else was faster.
+    """
+    namespace = observed.owner["metadata"]["namespace"]
+    await _all(*(_tell(api, observed, event) for event in outcome.rollout_events))
+    refusals = [
+        *await _all(
+            *(_apply(api, namespace, child) for child in outcome.apply if not _is_workload(child))
+        ),
+        *await _all(
+            *(_apply(api, namespace, child) for child in outcome.apply if _is_workload(child))
+        ),
+    ]
     for removal in outcome.prune:
         path = object_path(removal.api_version, removal.plural, namespace, removal.name)
         await api.delete(path, uid=removal.uid, resource_version=removal.resource_version)
+    return next(filter(None, refusals), None)
+
+
+async def perform_status(api: Api, observed: Observed, outcome: Outcome) -> None:
+    """Write the status where it has changed, and tell of it. Raises `ApiError`."""
+    metadata = observed.owner["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    await _all(*(_tell(api, observed, event) for event in outcome.condition_events))
     if outcome.status is not None:
         await api.apply(
             f"{owner_path(namespace, name)}/status",
@@ -47,11 +62,13 @@ async def perform(api: Api, observed: Observed, outcome: Outcome) -> None:
         )
 
 
-async def _all(*writes: Coroutine[None, None, None]) -> None:
+async def _all(*writes: Coroutine[None, None, str | None]) -> list[str | None]:
     """Side by side, for none depends on another; the first error is raised when all have ended."""
-    for result in await asyncio.gather(*writes, return_exceptions=True):
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    for result in results:
         if isinstance(result, BaseException):
             raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _is_workload(child: Object) -> bool:
@@ -59,10 +76,16 @@ def _is_workload(child: Object) -> bool:
     return bool(child["kind"] == "Deployment")
 
 
-async def _apply(api: Api, namespace: str, child: Object) -> None:
-    plural = _PLURALS[child["kind"]]
-    path = object_path(child["apiVersion"], plural, namespace, child["metadata"]["name"])
-    await api.apply(path, child)
+async def _apply(api: Api, namespace: str, child: Object) -> str | None:
+    """What the API server refuses about it; None when it takes it."""
+    plural, name = _PLURALS[child["kind"]], child["metadata"]["name"]
+    try:
+        await api.apply(object_path(child["apiVersion"], plural, namespace, name), child)
+    except ApiError as error:
+        if not error.is_refusal or error.is_ending_namespace:
+            raise
+        return f"{child['kind']} {name} is refused: {error}"
+    return None
 
 
 async def _tell(api: Api, observed: Observed, event: Event) -> None:
@@ -95,7 +118,7 @@ async def _tell(api: Api, observed: Observed, event: Event) -> None:
         await api.apply(path, body)
     except ApiError as error:
         # Where nobody may write events, models are served all the same.
-        if not error.is_refusal:
+        if not error.is_refusal or error.is_ending_namespace:
             raise
         _LOG.warning("%s/%s: event not told: %s", metadata["namespace"], metadata["name"], error)
 

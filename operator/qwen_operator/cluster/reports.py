@@ -18,6 +18,8 @@ _TIMEOUT_SECONDS = 2.0
 _FRESH_SECONDS = 240.0
 """A little under the resync, which so sees a new one each time."""
 _AT_A_TIME = 16
+_OK = 200
+_LONGEST_BYTES = 64 << 10
 
 Key = tuple[str, str]
 
@@ -80,8 +82,11 @@ class Reports:
         url = f"http://{host}:{pod.LAUNCHER_PORT}{pod.REPORT_PATH}"
         async with self._slots:
             try:
-                async with self._session.get(url) as answer:
-                    report = read_report(await answer.read())
+                # The pod may run an image of the user's own, so what it says is not trusted.
+                async with self._session.get(url, allow_redirects=False) as answer:
+                    if answer.status != _OK:
+                        return
+                    report = read_report(await answer.content.read(_LONGEST_BYTES))
             except (ClientError, TimeoutError, OSError, Unreadable):
                 # The pod serves all the same; the resync asks again.
                 return

@@ -50,6 +50,8 @@ class Events:
                 stop_on_signals(stop)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
+                # kopf took the signal that ended it.
+                stop.set()
                 return
 
     async def resync(self) -> None:

@@ -20,8 +20,9 @@ def register(registry: kopf.OperatorRegistry, queue: WorkQueue) -> None:
 
     async def _child(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         if labels.get(naming.PART_OF_LABEL) == naming.PRODUCT:
-            key = (namespace or "", labels.get(naming.INSTANCE_LABEL, ""))
-            queue.add_after(key, _GATHER_SECONDS)
+            name = labels.get(naming.INSTANCE_LABEL)
+            if name:
+                queue.add_after((namespace or "", name), _GATHER_SECONDS)
 
     for group, version, plural in WATCHED_CHILDREN:
         kopf.on.event(group, version, plural, id=plural, registry=registry)(_child)
@@ -54,6 +55,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
+    # kopf would kill the process ten minutes after it has failed once, although we start it again.
+    settings.process.ultimate_exiting_timeout = None
     # What lasts longer ends kopf, and `events` says so and starts it again.
     settings.networking.error_backoffs = (1, 2)
     for _, _, plural in WATCHED_CHILDREN:

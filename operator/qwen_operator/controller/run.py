@@ -22,11 +22,16 @@ from qwen_operator.settings import Settings, read_settings
 
 _LOG = logging.getLogger("qwen_operator")
 _GAUGE_SECONDS = 1.0
+_LEAST_SILENCE_SECONDS = 120.0
+"""A slow API server is no reason to start over."""
 
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; children keep serving."""
-    telemetry, heartbeat = Telemetry(), Heartbeat(2 * settings.resync_seconds)
+    telemetry, heartbeat = (
+        Telemetry(),
+        Heartbeat(max(2 * settings.resync_seconds, _LEAST_SILENCE_SECONDS)),
+    )
     stop = asyncio.Event()
     stop_on_signals(stop)
     health = await serve_health(settings.health_port, telemetry, heartbeat)

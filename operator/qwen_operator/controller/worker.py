@@ -7,7 +7,7 @@ from time import monotonic
 
 from qwen_operator.cluster.api import Api, ApiError, owner_path
 from qwen_operator.cluster.observe import observe
-from qwen_operator.cluster.perform import perform
+from qwen_operator.cluster.perform import perform_children, perform_status
 from qwen_operator.cluster.reports import Reports
 from qwen_operator.controller.health import Heartbeat
 from qwen_operator.controller.telemetry import Telemetry
@@ -16,6 +16,10 @@ from qwen_operator.reconcile.reconcile import reconcile
 from qwen_operator.settings import Settings
 
 _LOG = logging.getLogger("qwen_operator")
+
+
+class _Refused(Exception):
+    """The API server takes a child no more, which the status says; the pass is tried again."""
 
 
 class Worker:
@@ -47,6 +51,9 @@ class Worker:
             try:
                 result = await self._pass(key)
                 self._queue.forget_failures(key)
+            except _Refused as error:
+                delay = self._queue.add_failed(key)
+                _LOG.warning("%s/%s: %s; again in %.1f s", *key, error, delay)
             except ApiError as error:
                 if error.is_ending_namespace:
                     # Nothing can be made there, and what is there goes: nobody has to try again.
@@ -65,11 +72,25 @@ class Worker:
                 self._telemetry.pass_seconds.labels(result).observe(monotonic() - begin)
 
     async def resync(self) -> None:
-        """Queue every object there is, whatever events were lost."""
-        for namespace in self._settings.namespaces or ("",):
-            for owner in await self._api.list(owner_path(namespace)):
-                self._queue.add((owner["metadata"]["namespace"], owner["metadata"]["name"]))
+        """Queue every object there is, whatever events were lost.
+
+        Raises `ApiError` when no namespace can be read; one of several is only told of.
+        """
         self._heartbeat.beat()
+        errors: dict[str, ApiError] = {}
+        namespaces = self._settings.namespaces or ("",)
+        for namespace in namespaces:
+            try:
+                owners = await self._api.list(owner_path(namespace))
+            except ApiError as error:
+                errors[namespace] = error
+                continue
+            for owner in owners:
+                self._queue.add((owner["metadata"]["namespace"], owner["metadata"]["name"]))
+        if len(errors) == len(namespaces):
+            raise next(iter(errors.values()))
+        for unread, why in errors.items():
+            _LOG.warning("namespace %s is left out: %s", unread, why)
 
     async def _pass(self, key: Key) -> str:
         observed = await observe(
@@ -82,10 +103,15 @@ class Worker:
         if observed is None:
             return "gone"
         outcome = reconcile(observed, self._settings.children)
-        await perform(self._api, observed, outcome)
+        refusal = await perform_children(self._api, observed, outcome)
+        if refusal is not None:
+            outcome = reconcile(observed, self._settings.children, refusal=refusal)
+        await perform_status(self._api, observed, outcome)
         for event in outcome.events:
             _LOG.info("%s/%s: %s: %s", *key, event.reason, event.message)
             self._telemetry.events.labels(event.reason).inc()
+        if refusal is not None:
+            raise _Refused(refusal)
         if outcome.requeue_after_seconds is not None:
             self._queue.add_after(key, outcome.requeue_after_seconds)
         return "quiet" if outcome.is_quiet else "written"

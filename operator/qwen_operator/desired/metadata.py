@@ -11,14 +11,19 @@ Object = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON holds it."""
 
 
-def build_selector(wanted: Wanted) -> dict[str, str]:
+def selector_of(owner_name: str) -> dict[str, str]:
     """Labels that tell the model pods of this owner from all others. They can never change:
     Kubernetes forbids it for a Deployment."""
     return {
         naming.NAME_LABEL: naming.MODEL_APP,
-        naming.INSTANCE_LABEL: wanted.name,
+        naming.INSTANCE_LABEL: owner_name,
         naming.COMPONENT_LABEL: naming.MODEL_COMPONENT,
     }
+
+
+def build_selector(wanted: Wanted) -> dict[str, str]:
+    """Those of the pods that are wanted."""
+    return selector_of(wanted.name)
 
 
 def build_labels(wanted: Wanted) -> dict[str, str]:

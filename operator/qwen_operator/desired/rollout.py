@@ -60,7 +60,7 @@ def keep_running_template(desired: Object, live: Mapping[str, Any] | None) -> Ob
     annotations = running["metadata"].get("annotations", {})
     if annotations.get(naming.TEMPLATE_ANNOTATION) != content_hash(template):
         return desired
-    if _identity(running) != _identity(desired):
+    if _identity(running) != _identity(desired) or _is_short_of_cache(live, running, desired):
         return desired
     metadata = desired["metadata"]
     kept = {naming.TEMPLATE_ANNOTATION: annotations[naming.TEMPLATE_ANNOTATION]}
@@ -113,6 +113,14 @@ def _identity(deployment: Mapping[str, Any]) -> tuple[Asked, str, str]:
         .get(pod.MODEL_CONTAINER, {})
         .get("image", ""),
     )
+
+
+def _is_short_of_cache(
+    live: Mapping[str, Any], running: Mapping[str, Any], desired: Mapping[str, Any]
+) -> bool:
+    """Whether a claim has grown that no pod could be served from: the fetch is told of its size."""
+    old, new = (read_asked(each).get("cache.size") for each in (running, desired))
+    return old != new and not (live.get("status") or {}).get("readyReplicas")
 
 
 def _reaches_template(path: str, asked: Asked) -> bool:

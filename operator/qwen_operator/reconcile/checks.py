@@ -28,6 +28,8 @@ class Facts:
     """What the checks look at."""
 
     planned: Planned
+    selector: Mapping[str, str]
+    """Labels of the model pods."""
     foreign: tuple[str, ...]
     """Children's names that belong to somebody else, as ``Kind name``."""
     wanted_replicas: int
@@ -39,6 +41,8 @@ class Facts:
     pods: tuple[PodState, ...]
     gpus: GpuUse | None
     reports: tuple[Report, ...] = ()
+    refusal: str | None = None
+    """What the API server said to a child; None when it took them all."""
 
     def count(self, field: str) -> int:
         """A number of the Deployment's status; absent means 0."""
@@ -72,6 +76,11 @@ def check_foreign_children(facts: Facts) -> Verdict | None:
     )
 
 
+def check_refusal(facts: Facts) -> Verdict | None:
+    """A child that the API server does not take: a quota, a claim that cannot grow, a policy."""
+    return None if facts.refusal is None else _false(ConditionReason.CHILD_REFUSED, facts.refusal)
+
+
 def check_zero_replicas(facts: Facts) -> Verdict | None:
     """Nothing wanted is nothing missing."""
     if facts.wanted_replicas or facts.count("replicas"):
@@ -93,12 +102,16 @@ def check_scheduling(facts: Facts) -> Verdict | None:
     return _false(ConditionReason.UNSCHEDULABLE, f"{who}: {waiting[0].unschedulable}")
 
 
+def check_template(facts: Facts) -> Verdict | None:
+    """Pods of an older template say nothing of the present spec, least of all that it failed."""
+    if facts.live is None or (facts.template_is_current and _is_seen(facts)):
+        return None
+    return check_rollout(facts)
+
+
 def check_rollout(facts: Facts) -> Verdict | None:
     """New pods are on their way while the Deployment has not caught up."""
-    live = facts.live
-    seen = live is not None and facts.count("observedGeneration") >= int(
-        live["metadata"].get("generation", 0)
-    )
+    seen = _is_seen(facts)
     updated = facts.count("updatedReplicas")
     if facts.template_is_current and seen and updated >= facts.wanted_replicas:
         return None
@@ -186,7 +199,9 @@ def conclude_scheduled(facts: Facts) -> Verdict:
 READY = (
     check_plan,
     check_foreign_children,
+    check_refusal,
     check_zero_replicas,
+    check_template,
     check_scheduling,
     check_failures,
     check_weights,
@@ -224,6 +239,13 @@ def explain_gpus(facts: Facts) -> str | None:
         names = ", ".join(row.card.name for row in facts.planned.rows)
         return f"no node has a card that fits ({names})"
     return "no free GPU: " + ", ".join(said)
+
+
+def _is_seen(facts: Facts) -> bool:
+    """Whether Kubernetes has looked at the Deployment as it is now."""
+    return facts.live is not None and facts.count("observedGeneration") >= int(
+        facts.live["metadata"].get("generation", 0)
+    )
 
 
 def _true(reason: ConditionReason, message: str) -> Verdict:

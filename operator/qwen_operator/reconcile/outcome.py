@@ -38,9 +38,17 @@ class Outcome:
     prune: tuple[Removal, ...] = ()
     status: Mapping[str, Any] | None = None
     """None where the status is already so."""
-    events: tuple[Event, ...] = ()
+    rollout_events: tuple[Event, ...] = ()
+    """Told before the children are written: what they tell cannot be seen any more afterwards."""
+    condition_events: tuple[Event, ...] = ()
+    """Told with the status."""
     requeue_after_seconds: float | None = None
     """None: the next event or the resync is soon enough."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All that is told."""
+        return (*self.rollout_events, *self.condition_events)
 
     @property
     def is_quiet(self) -> bool:

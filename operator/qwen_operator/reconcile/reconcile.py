@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from qwen_contract.plan import PlanRow
 from qwen_operator import naming
 from qwen_operator.api.conditions import ConditionReason
 from qwen_operator.desired.children import build_children, owned_kinds
-from qwen_operator.desired.metadata import Object
+from qwen_operator.desired.metadata import Object, selector_of
 from qwen_operator.desired.own_fields import own_fields
 from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.desired.quantities import parse_quantity
@@ -23,13 +24,28 @@ from qwen_operator.reconcile.planned import Planned, plan_owner
 from qwen_operator.reconcile.status import build_status
 
 _PENDING_SECONDS = 15.0
-"""A waiting pod is looked at again, for no event tells that a GPU somewhere became free."""
+"""A waiting pod is looked at again, for no event tells that a GPU somewhere became free, nor that a
+stranger's child has gone."""
+_UNREADABLE = frozenset(
+    {
+        ConditionReason.INVALID_SPEC,
+        ConditionReason.UNKNOWN_MODEL,
+        ConditionReason.UNKNOWN_ACCELERATOR,
+    }
+)
+"""An operator that does not understand a spec, after going back to an older release, takes nothing
+away: models go on serving and keep their weights."""
 
 Key = tuple[str, str]
 
 
-def reconcile(observed: Observed, settings: ChildSettings) -> Outcome:
-    """Decide what to apply, prune and tell, and when to look again."""
+def reconcile(
+    observed: Observed, settings: ChildSettings, *, refusal: str | None = None
+) -> Outcome:
+    """Decide what to apply, prune and tell, and when to look again.
+
+    ``refusal`` is what the API server said to a child of this very pass, for the status.
+    """
     planned = plan_owner(observed.owner)
     desired, planned = _children(observed, planned, settings)
     foreign = {
@@ -41,22 +57,25 @@ def reconcile(observed: Observed, settings: ChildSettings) -> Outcome:
     apply = tuple(
         child
         for key, child in desired.items()
-        if key not in foreign and not _is_applied(child, observed.children.get(key))
+        if key not in foreign
+        # Pods would use what belongs to somebody else.
+        and not (foreign and key[0] == "Deployment")
+        and not _is_applied(child, observed.children.get(key))
     )
-    facts = _facts(observed, planned, tuple(foreign), desired, live_deployment)
+    facts = replace(
+        _facts(observed, planned, tuple(foreign), desired, live_deployment), refusal=refusal
+    )
     live_status = observed.owner.get("status") or {}
     status = build_status(
         facts, live_status, int(observed.owner["metadata"]["generation"]), observed.now
     )
-    waiting = any(pod.unschedulable for pod in observed.pods)
+    waiting = bool(foreign) or any(pod.unschedulable for pod in observed.pods)
     return Outcome(
         apply=apply,
-        prune=tuple(_removals(observed, desired)),
+        prune=() if planned.reason in _UNREADABLE else tuple(_removals(observed, desired)),
         status=None if _same(status, live_status) else status,
-        events=(
-            *_rollout_events(observed, apply, live_deployment),
-            *_condition_events(status, live_status),
-        ),
+        rollout_events=tuple(_rollout_events(observed, apply, live_deployment)),
+        condition_events=tuple(_condition_events(status, live_status)),
         requeue_after_seconds=_PENDING_SECONDS if waiting else None,
     )
 
@@ -125,6 +144,7 @@ def _facts(
     ours = live if live is not None and observed.is_ours(live) else None
     return Facts(
         planned=planned,
+        selector=selector_of(observed.owner["metadata"]["name"]),
         foreign=tuple(f"{kind} {name}" for kind, name in foreign),
         wanted_replicas=int(wanted["spec"]["replicas"]) if wanted else 0,
         suspended=suspended,

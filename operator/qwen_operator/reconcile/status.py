@@ -9,7 +9,6 @@ from typing import Any
 
 from qwen_contract.failure import FailureReason
 from qwen_contract.report import Report
-from qwen_operator import naming
 from qwen_operator.api.conditions import ConditionReason, ConditionStatus, ConditionType
 from qwen_operator.planning.result import CardPlan, CardResult
 from qwen_operator.reconcile.checks import (
@@ -59,23 +58,23 @@ def build_status(
         _condition(kind, verdict, before.get(kind), generation, now)
         for kind, verdict in _verdicts(facts)
     ]
+    # Of a card that is listed twice, by its name and by its label, the more cautious row.
+    ordered = sorted(facts.planned.results, key=lambda result: result.card.reserved_bytes)
+    cautious = {result.card.name: result for result in ordered}
     before_rows = {row["accelerator"]: row for row in live_status.get("plan") or ()}
+    rows = {
+        result.card.name: _plan_row(cautious[result.card.name])
+        | _measured(cautious[result.card.name], facts.reports, before_rows)
+        for result in facts.planned.results
+    }
     return {
         "observedGeneration": generation,
         "conditions": conditions,
         "replicas": facts.count("replicas"),
         "readyReplicas": facts.count("readyReplicas"),
-        "selector": f"{naming.INSTANCE_LABEL}={_name(facts)}",
-        "plan": [
-            _plan_row(result) | _measured(result, facts.reports, before_rows)
-            for result in facts.planned.results
-        ],
+        "selector": ",".join(f"{key}={value}" for key, value in facts.selector.items()),
+        "plan": list(rows.values()),
     }
-
-
-def _name(facts: Facts) -> str:
-    deployment = facts.planned.deployment
-    return deployment.metadata.name if deployment else ""
 
 
 def _verdicts(facts: Facts) -> Iterator[tuple[ConditionType, Verdict]]:
