@@ -364,8 +364,9 @@ def test_a_permission_that_is_taken_away_is_named_once_a_try_and_found_when_give
                 # The authorizer hears of it a moment later; a deleted Service wants to be patched.
                 await api.delete("v1", "Service", "small", where)
                 said = 'cannot patch resource "services" in API group ""'
-                await operator.until_logged(said, times=3)
-                lines = operator.lines("forbidden")
+                await until(api, where, "ChildRefused")
+                await operator.until_logged(f"{said} in the namespace", times=3)
+                lines = [line for line in operator.lines("forbidden") if " WARNING " in line]
                 assert all(line.count("again in") == 1 for line in lines)
                 assert "whoever administers the cluster must grant it" in lines[-1]
                 assert f'"system:serviceaccount:{home}:qwen-operator"' in lines[-1]
