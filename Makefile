@@ -47,7 +47,8 @@ unit:  ## Tests without a cluster
 e2e:  ## A real API server, then a real node (builds Kubernetes and vLLM's image once: 25 minutes)
 	$(RUN) python -m e2e.cluster build
 	$(RUN) pytest -v tests/e2e -m control_plane
-	$(RUN) pytest -v tests/e2e -m node
+	$(RUN) pytest -v -m node tests/e2e/test_down.py
+	$(RUN) pytest -v tests/e2e -m node --ignore=tests/e2e/test_down.py
 
 demo:  ## The whole product on this machine, to a first answer (root; half an hour the first time, then 3 min)
 	$(RUN) python -m e2e.demo up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -263,5 +264,46 @@ def test_a_second_operator_changes_nothing_and_its_end_neither(
             stop_operator(second)
             after = await api.get("apps/v1", "Deployment", "small", where)
             assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"cache": {"type": "EmptyDir", "path": "/a"}}, "spec.cache.path is for spec.cache.type"),
+        ({"accelerators": [{"name": "L4", "memoryMib": 20000}]}, "the memory of L4"),
+        ({"accelerators": [{"name": "L4"}, {"name": "CPU"}]}, "CPU"),
+        ({"contextLenght": 8192}, "contextLenght"),
+    ],
+)
+def test_a_contradiction_is_refused_at_admission_with_a_sentence(
+    operator: Cluster, spec: dict[str, Any], said: str
+) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            with pytest.raises(Refused, match=re.escape(said)):
+                await api.request(
+                    "POST",
+                    await api.path(GROUP_VERSION, KIND, "", where),
+                    owner(where, **spec),
+                    query={"fieldValidation": "Strict"},
+                )
+
+    asyncio.run(scenario())
+
+
+def test_a_status_that_somebody_has_spoilt_is_written_anew(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            await api.create(owner(where))
+            served = await until(api, where, "Serving")
+            path = await api.path(GROUP_VERSION, KIND, "small", where)
+            spoilt = {"status": {"conditions": [], "plan": [], "readyReplicas": 7}}
+            await api.request(
+                "PATCH", f"{path}/status", spoilt, content_type="application/merge-patch+json"
+            )
+            again = await until(api, where, "Serving")
+            assert again["status"]["readyReplicas"] == served["status"]["readyReplicas"]
 
     asyncio.run(scenario())

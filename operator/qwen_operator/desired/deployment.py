@@ -34,13 +34,15 @@ _USER: Final = 2000
 """The user that vLLM's image is prepared for; its folders belong to group 0."""
 _GROUP: Final = 0
 
-_PROBE_SECONDS: Final = 5
+_STARTUP_PROBE_SECONDS: Final = 1
+"""A probe is one small request to the launcher; every second between two is one more of a start."""
+_READINESS_PROBE_SECONDS: Final = 2
 _STARTUP_SECONDS: Final = 1800
 """Of a start without its weights: the slowest that we measured, a cold compile on two busy cores,
 took 134 s. The launcher gives up earlier on what is stuck."""
 _SLOWEST_LOAD_BYTES_PER_SECOND: Final = 20_000_000
 """Weights from a network disk."""
-_READINESS_FAILURES: Final = 2
+_READINESS_FAILURES: Final = 3
 _LIVENESS_SECONDS: Final = 10
 _LIVENESS_FAILURES: Final = 6
 _FETCH_SECONDS: Final = 3600
@@ -160,11 +162,13 @@ def _build_model_container(wanted: Wanted, memory: str) -> Object:
         "securityContext": build_container_security(),
         "startupProbe": _probe(
             pod.STARTUP_PATH,
-            period_seconds=_PROBE_SECONDS,
-            failures=_startup_seconds(wanted) // _PROBE_SECONDS,
+            period_seconds=_STARTUP_PROBE_SECONDS,
+            failures=_startup_seconds(wanted) // _STARTUP_PROBE_SECONDS,
         ),
         "readinessProbe": _probe(
-            pod.READINESS_PATH, period_seconds=_PROBE_SECONDS, failures=_READINESS_FAILURES
+            pod.READINESS_PATH,
+            period_seconds=_READINESS_PROBE_SECONDS,
+            failures=_READINESS_FAILURES,
         ),
         "livenessProbe": _probe(
             pod.LIVENESS_PATH, period_seconds=_LIVENESS_SECONDS, failures=_LIVENESS_FAILURES
