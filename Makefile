@@ -4,7 +4,7 @@ UV ?= uv
 RUN := $(UV) run --all-extras --locked
 
 .PHONY: help test quick lint types layers unit e2e demo demo-down cluster-up cluster-down crd calibrate \
-	accuracy claims models plan-speed control-plane-scale replacement crd-is-current manifests \
+	accuracy claims models plan-speed control-plane-scale replacement start crd-is-current manifests \
 	operator-requirements
 
 help:  ## Show this text
@@ -82,3 +82,6 @@ control-plane-scale:  ## The operator with 100 and 1,000 objects: latency, write
 
 replacement:  ## Requests lost while pods are drained and replaced ten times (root)
 	$(RUN) python -m benchmarks.replacement
+
+start:  ## Where the seconds of a pod's start go (root)
+	$(RUN) python -m benchmarks.start
