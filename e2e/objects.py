@@ -11,6 +11,7 @@ import yaml
 from e2e.cluster.api import Api, eventually, has_condition
 from e2e.cluster.paths import REPOSITORY
 
+VERSION, KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
 _CRD = REPOSITORY / "crds" / "qwen-operator.io_qwendeployments.yaml"
 
 

@@ -16,7 +16,7 @@ from e2e.fixtures import Cluster
 from e2e.hub.server import Hub
 from e2e.images.product import OPERATOR, RUNTIME, VLLM_CPU
 from e2e.models.tiny_qwen3 import write_tiny_qwen3
-from e2e.objects import namespace
+from e2e.objects import KIND, VERSION, namespace
 from e2e.tools import helm, kubectl
 
 MODEL = "qwen-operator/tiny-qwen3"
@@ -24,7 +24,6 @@ GATED_TOKEN = "hf_right"  # noqa: S105 of a hub that exists here alone
 START_SECONDS = 300
 """Imports of vLLM on two busy cores."""
 
-_API_VERSION, _KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
 _RELEASE = "qwen-operator"
 
 
@@ -68,8 +67,8 @@ async def model_namespace(product: Product) -> AsyncIterator[tuple[Api, str]]:
 def owner(product: Product, where: str, **spec: Any) -> Object:
     """A small QwenDeployment on the CPU, from the hub."""
     return {
-        "apiVersion": _API_VERSION,
-        "kind": _KIND,
+        "apiVersion": VERSION,
+        "kind": KIND,
         "metadata": {"name": "small", "namespace": where},
         "spec": {
             "model": MODEL,
@@ -88,7 +87,7 @@ async def until(
     """The QwenDeployment once Ready has that reason for its present generation."""
 
     async def there() -> Object | None:
-        found = await api.get(_API_VERSION, _KIND, "small", where)
+        found = await api.get(VERSION, KIND, "small", where)
         ready = condition(found, "Ready")
         current = ready.get("observedGeneration") == found["metadata"]["generation"]
         return found if current and ready.get("reason") == reason else None

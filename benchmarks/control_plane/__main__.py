@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from benchmarks.control_plane.operator_process import OperatorProcess
 from benchmarks.control_plane.scenario import (
     ADDED,
     REPLICAS,
@@ -32,6 +31,7 @@ from benchmarks.control_plane.scenario import (
 from e2e.cluster.api import connect
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.progress import Silent
+from e2e.operator_process import OperatorProcess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

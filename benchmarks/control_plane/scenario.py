@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
-import yaml
-
-from e2e.cluster.api import Api, Object, eventually, has_condition
+from e2e.cluster.api import Api, Object, has_condition
 from e2e.cluster.audit import read_writes
 from e2e.cluster.errors import NotReady
 from e2e.cluster.gpus import L4
 from e2e.cluster.kwok import build_gpu_node
+from e2e.objects import KIND, VERSION, install_crd
 from qwen_operator.cluster.api import USER_AGENT
 
 REPLICAS = 3
@@ -23,8 +22,6 @@ ADDED = 150
 _PACE_SECONDS = 1.0
 """Between one apply and the next: pods of the last one still become ready meanwhile."""
 
-_API_VERSION, _KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
-_CRD = Path(__file__).parents[2] / "crds" / "qwen-operator.io_qwendeployments.yaml"
 _GPUS_PER_NODE = 100
 _AT_A_TIME = 8
 _CONVERGENCE_SECONDS = 1800
@@ -33,14 +30,7 @@ _PROGRESS_SECONDS = 15
 
 async def prepare(api: Api, gpus: int) -> None:
     """The CRD, a card for every replica, and a namespace for each half."""
-    crd = yaml.safe_load(_CRD.read_text())
-    await api.apply(crd)
-
-    async def established() -> bool:
-        found = await api.get(crd["apiVersion"], crd["kind"], crd["metadata"]["name"])
-        return has_condition(found, "Established")
-
-    await eventually(established, "the CRD is established")
+    await install_crd(api)
     for number in range(-(-gpus // _GPUS_PER_NODE)):
         node = build_gpu_node(f"bench-{number}", L4, _GPUS_PER_NODE)
         roomy = {"cpu": "1000", "memory": "4Ti", "pods": "110"}
@@ -73,7 +63,7 @@ async def converge(
     async def follow() -> None:
         # A watch sends each object once; to list them all again and again would be the most work
         # that the API server has.
-        async for event in api.watch(await api.path(_API_VERSION, _KIND, "", namespace)):
+        async for event in api.watch(await api.path(VERSION, KIND, "", namespace)):
             found = event["object"]
             generation = found["metadata"]["generation"]
             seen = found.get("status", {}).get("observedGeneration")
@@ -127,8 +117,8 @@ def _our_writes(audit_log: Path) -> int:
 
 def _owner(namespace: str, name: str, replicas: int) -> Object:
     return {
-        "apiVersion": _API_VERSION,
-        "kind": _KIND,
+        "apiVersion": VERSION,
+        "kind": KIND,
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "model": "Qwen/Qwen3-0.6B",

@@ -18,7 +18,8 @@ from e2e.cluster.processes import Processes, Program
 from e2e.cluster.progress import Progress
 
 _GO_GARBAGE_PERCENT: Final = "400"
-"""A quarter of the API server's time on two cores is garbage collection by Go's default of 100."""
+"""Of the memory in use, before Go collects again: at its default of 100 the API server, with a
+thousand objects on two cores, would hide our own figures."""
 _CLIENT_QPS: Final = 1000
 """Rate limit of the controllers' clients. Kubernetes's own (20 and 50) would hide our figures."""
 _CLIENT_BURST: Final = 2000

@@ -29,9 +29,16 @@ def ready_pod(uid: str = "u", address: str = ADDRESS) -> PodState:
     )
 
 
-async def serve_report() -> web.AppRunner:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=write_report(REPORT))
+async def serve_report(*parts: str) -> web.AppRunner:
+    """A launcher whose answer arrives in these parts."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part.encode())
+            await asyncio.sleep(0)
+        return response
 
     application = web.Application()
     application.add_routes([web.get(pod.REPORT_PATH, answer)])
@@ -44,7 +51,8 @@ async def serve_report() -> web.AppRunner:
 def test_a_pass_does_not_wait_and_is_woken_by_the_answer() -> None:
     async def scenario() -> None:
         woken: asyncio.Queue[Key] = asyncio.Queue()
-        runner = await serve_report()
+        text = write_report(REPORT)
+        runner = await serve_report(text[:100], text[100:])
         async with aclosing(Reports(woken.put_nowait)) as reports:
             assert reports.of(OWNER, [ready_pod()]) == ()
             assert await asyncio.wait_for(woken.get(), timeout=10) == OWNER
@@ -64,6 +72,21 @@ def test_a_launcher_that_does_not_answer_wakes_nobody() -> None:
             while reports.is_asking:
                 await asyncio.sleep(0.01)
             assert reports.of(OWNER, [ready_pod(address="127.0.7.9")]) == ()
+        assert woken == []
+
+    asyncio.run(scenario())
+
+
+def test_a_report_without_end_is_not_taken() -> None:
+    async def scenario() -> None:
+        woken: list[Key] = []
+        runner = await serve_report(write_report(REPORT), " " * (1 << 20))
+        async with aclosing(Reports(woken.append)) as reports:
+            reports.of(OWNER, [ready_pod()])
+            while reports.is_asking:
+                await asyncio.sleep(0.01)
+            assert reports.of(OWNER, [ready_pod()]) == ()
+        await runner.cleanup()
         assert woken == []
 
     asyncio.run(scenario())

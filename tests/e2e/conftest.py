@@ -1,8 +1,9 @@
 import pytest
 
 from e2e.fixtures import control_plane, node
+from tests.e2e.fake_gpus import operator
 
-__all__ = ["control_plane", "node"]
+__all__ = ["control_plane", "node", "operator"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,11 +6,6 @@ chart's Deployment, and with a token of the chart's service account, so that its
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +14,7 @@ import yaml
 
 from e2e.cluster.api import Api, Refused, eventually
 from e2e.fixtures import Cluster
+from e2e.operator_process import OperatorProcess
 
 CRD_NAME = "qwendeployments.qwen-operator.io"
 _CRD_KIND = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -38,23 +34,15 @@ async def _is_gone(api: Api) -> bool:
     return False
 
 
-class Operator:
-    """The process; its log is read while it runs."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._process = process
-        self._log = log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
+class InstalledOperator(OperatorProcess):
+    """What tests ask of its log."""
 
     def lines(self, part: str) -> list[str]:
         return [line for line in self.log.splitlines() if part in line]
 
     async def until_logged(self, part: str, times: int = 1) -> None:
         async def logged() -> bool:
-            assert self._process.poll() is None, f"the operator ended:\n{self.log}"
+            assert self.is_running, f"the operator ended:\n{self.log}"
             return len(self.lines(part)) >= times
 
         await eventually(logged, f"{part!r} is logged {times} times", timeout_seconds=60)
@@ -67,38 +55,21 @@ class Operator:
 @asynccontextmanager
 async def operator_of(
     cluster: Cluster, api: Api, where: str, folder: Path, name: str = "qwen-operator"
-) -> AsyncIterator[Operator]:
+) -> AsyncIterator[InstalledOperator]:
     """Run what the Deployment `name` of namespace `where` says, until the block ends."""
     deployment = await api.get("apps/v1", "Deployment", name, where)
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    chart_environment = {
+    environment = {
         each["name"]: each.get("value", where)  # the only field reference is the namespace
         for each in container["env"]
     }
+    # The chart's own is the same in every pod; here several run on one machine.
+    environment.pop("QWEN_OPERATOR_HEALTH_PORT", None)
     kubeconfig = await _kubeconfig_of(cluster, api, where, pod["serviceAccountName"], folder)
-    environment = {
-        **os.environ,
-        **chart_environment,
-        "KUBECONFIG": str(kubeconfig),
-        "QWEN_OPERATOR_HEALTH_PORT": str(_free_port()),
-    }
     log = folder / f"operator-{len(list(folder.iterdir()))}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "qwen_operator"], env=environment, stdout=output, stderr=output
-        )
-    try:
-        yield Operator(process, log)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0, log.read_text()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+    with InstalledOperator(kubeconfig, log, environment) as process:
+        yield process
 
 
 async def _kubeconfig_of(

@@ -12,9 +12,8 @@ import pytest
 
 from e2e.fixtures import Cluster
 from e2e.objects import namespace
-from tests.e2e.test_operator import operator, owner, until
+from tests.e2e.fake_gpus import owner, until
 
-__all__ = ["operator"]
 pytestmark = pytest.mark.control_plane
 
 

@@ -17,10 +17,10 @@ from e2e.cluster.gpus import L4
 from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
 from e2e.cluster.paths import REPOSITORY
 from e2e.fixtures import Cluster
-from e2e.objects import install_crd, namespace
+from e2e.objects import KIND, VERSION, install_crd, namespace
 from e2e.tools import helm, kubectl, tool
+from tests.e2e.fake_gpus import children, owner, ready_reason, until
 from tests.e2e.installation import CRD_NAME, operator_of, remove_crd
-from tests.e2e.test_operator import GROUP_VERSION, KIND, children, owner, ready_reason, until
 
 pytestmark = pytest.mark.control_plane
 FROZEN = Path(__file__).parent / "frozen" / "qwen-operator-0.1.0.tgz"
@@ -142,7 +142,7 @@ def test_installed_by_helm_it_may_do_all_it_needs_and_helm_waits_for_models(
                     )
 
                 await eventually(has_claim, "the claim is there")
-                await api.delete(GROUP_VERSION, KIND, "claimed", where)
+                await api.delete(VERSION, KIND, "claimed", where)
 
                 helm_waits(cluster, where, tmp_path)
                 operator.assert_was_allowed_everything()
@@ -236,7 +236,7 @@ def test_with_only_a_role_it_serves_its_namespace_and_touches_no_other(
                 await until(api, watched, "Serving")
                 await api.apply(owner(watched, replicas=GPUS + 1))
                 await until(api, watched, "Unschedulable")
-                untouched = await api.get(GROUP_VERSION, KIND, "small", other)
+                untouched = await api.get(VERSION, KIND, "small", other)
                 assert untouched["status"] == {"observedGeneration": -1}
                 assert await children(api, other) == []
                 operator.assert_was_allowed_everything()
@@ -275,7 +275,7 @@ def test_an_upgrade_from_the_first_version_restarts_no_model_and_brings_the_crd(
                 await api.apply(owner(where, replicas=2))
 
                 async def scaled() -> bool:
-                    found = await api.get(GROUP_VERSION, KIND, "small", where)
+                    found = await api.get(VERSION, KIND, "small", where)
                     return found["status"].get("readyReplicas") == 2
 
                 await eventually(scaled, "two replicas are ready")

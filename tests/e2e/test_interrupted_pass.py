@@ -10,7 +10,7 @@ import pytest
 
 from e2e.cluster.api import Api, eventually
 from e2e.fixtures import Cluster
-from e2e.objects import install_crd, namespace
+from e2e.objects import KIND, VERSION, install_crd, namespace
 from qwen_operator.cluster.api import Api as OwnApi
 from qwen_operator.cluster.api import Object, connect
 from qwen_operator.cluster.observe import observe
@@ -20,7 +20,7 @@ from qwen_operator.desired.plan_config_map import rows_of
 from qwen_operator.reconcile.outcome import Outcome
 from qwen_operator.reconcile.reconcile import reconcile
 from qwen_operator.settings import read_settings
-from tests.e2e.test_operator import GROUP_VERSION, KIND, children, owner
+from tests.e2e.fake_gpus import children, owner
 
 pytestmark = pytest.mark.control_plane
 SETTINGS = read_settings({}).children
@@ -96,7 +96,7 @@ async def interrupt_everywhere(api: Api, *, edit: bool) -> int:
             kinds = sorted(kind for kind, _ in await children(api, where))
             expected = expected or set(kinds)
             assert kinds == sorted(expected), f"after a death after {deaths} writes"
-            found = await api.get(GROUP_VERSION, KIND, "small", where)
+            found = await api.get(VERSION, KIND, "small", where)
             assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
         if not died:
             return deaths

@@ -3,115 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.cluster.api import Api, Object, Refused, eventually, has_condition
+from e2e.cluster.api import Refused, eventually, has_condition
 from e2e.cluster.audit import read_writes
-from e2e.cluster.gpus import L4
-from e2e.cluster.kwok import add_gpu_nodes, remove_nodes
 from e2e.fixtures import Cluster
-from e2e.objects import install_crd, namespace
+from e2e.objects import KIND, VERSION, namespace
+from e2e.operator_process import OperatorProcess
 from qwen_operator.cluster.api import USER_AGENT
+from tests.e2e.fake_gpus import CHILD_KINDS, children, owner, until
 
 pytestmark = pytest.mark.control_plane
-GROUP_VERSION, KIND = "qwen-operator.io/v1alpha1", "QwenDeployment"
-CHILD_KINDS = (
-    ("apps/v1", "Deployment"),
-    ("v1", "Service"),
-    ("v1", "ConfigMap"),
-    ("v1", "ServiceAccount"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-)
 QUIET_SECONDS = 5
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster with CRD, two L4 nodes, and our operator as a process beside it."""
-    control_plane.need_fake_nodes()
-    nodes = asyncio.run(prepare(control_plane))
-    process = start_operator(control_plane, tmp_path_factory.mktemp("operator") / "log")
-    try:
-        yield control_plane
-    finally:
-        stop_operator(process)
-        asyncio.run(clean_up(control_plane, nodes))
-
-
-async def prepare(cluster: Cluster) -> list[str]:
-    async with cluster.connect() as api:
-        await install_crd(api)
-        return await add_gpu_nodes(api, L4, nodes=2)
-
-
-async def clean_up(cluster: Cluster, nodes: list[str]) -> None:
-    async with cluster.connect() as api:
-        await remove_nodes(api, nodes)
-
-
-def start_operator(cluster: Cluster, log: Path, port: int = 18099) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "QWEN_OPERATOR_HEALTH_PORT": str(port),
-    }
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "qwen_operator"], env=environment, stdout=output, stderr=output
-        )
-
-
-def stop_operator(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
-
-
-def owner(where: str, name: str = "small", **spec: Any) -> Object:
-    return {
-        "apiVersion": GROUP_VERSION,
-        "kind": KIND,
-        "metadata": {"name": name, "namespace": where},
-        "spec": {
-            "model": "Qwen/Qwen3-0.6B",
-            "accelerators": [{"name": "L4"}],
-            "cache": {"type": "EmptyDir"},
-            **spec,
-        },
-    }
-
-
-async def ready_reason(api: Api, where: str, name: str = "small") -> str:
-    found = await api.get(GROUP_VERSION, KIND, name, where)
-    conditions = found.get("status", {}).get("conditions", [])
-    current = found["status"]["observedGeneration"] == found["metadata"]["generation"]
-    reasons = [each["reason"] for each in conditions if each["type"] == "Ready" and current]
-    return reasons[0] if reasons else ""
-
-
-async def until(api: Api, where: str, reason: str, name: str = "small") -> Object:
-    async def there() -> bool:
-        return await ready_reason(api, where, name) == reason
-
-    await eventually(there, f"{name} is {reason}")
-    return await api.get(GROUP_VERSION, KIND, name, where)
-
-
-async def children(api: Api, where: str) -> list[tuple[str, str]]:
-    found = []
-    for version, kind in CHILD_KINDS:
-        selector = "app.kubernetes.io/managed-by=qwen-operator"
-        listed = await api.list(version, kind, where, labelSelector=selector)
-        found += [(kind, each["metadata"]["name"]) for each in listed]
-    return found
 
 
 def test_it_serves_stays_quiet_and_leaves_nothing(operator: Cluster) -> None:
@@ -131,7 +38,7 @@ def test_it_serves_stays_quiet_and_leaves_nothing(operator: Cluster) -> None:
             await asyncio.sleep(QUIET_SECONDS)
             assert our_writes(operator.audit_log, where) == before
 
-            await api.delete(GROUP_VERSION, KIND, "small", where)
+            await api.delete(VERSION, KIND, "small", where)
 
             async def gone() -> bool:
                 return await children(api, where) == []
@@ -259,9 +166,8 @@ def test_a_second_operator_changes_nothing_and_its_end_neither(
             await api.create(owner(where))
             await until(api, where, "Serving")
             before = await api.get("apps/v1", "Deployment", "small", where)
-            second = start_operator(operator, tmp_path / "log", port=18098)
-            await asyncio.sleep(QUIET_SECONDS)
-            stop_operator(second)
+            with OperatorProcess(operator.kubeconfig, tmp_path / "log"):
+                await asyncio.sleep(QUIET_SECONDS)
             after = await api.get("apps/v1", "Deployment", "small", where)
             assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
@@ -285,7 +191,7 @@ def test_a_contradiction_is_refused_at_admission_with_a_sentence(
             with pytest.raises(Refused, match=re.escape(said)):
                 await api.request(
                     "POST",
-                    await api.path(GROUP_VERSION, KIND, "", where),
+                    await api.path(VERSION, KIND, "", where),
                     owner(where, **spec),
                     query={"fieldValidation": "Strict"},
                 )
@@ -298,12 +204,49 @@ def test_a_status_that_somebody_has_spoilt_is_written_anew(operator: Cluster) ->
         async with operator.connect() as api, namespace(api) as where:
             await api.create(owner(where))
             served = await until(api, where, "Serving")
-            path = await api.path(GROUP_VERSION, KIND, "small", where)
+            path = await api.path(VERSION, KIND, "small", where)
             spoilt = {"status": {"conditions": [], "plan": [], "readyReplicas": 7}}
             await api.request(
                 "PATCH", f"{path}/status", spoilt, content_type="application/merge-patch+json"
             )
             again = await until(api, where, "Serving")
             assert again["status"]["readyReplicas"] == served["status"]["readyReplicas"]
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_new_child_holds_up_the_pods_until_it_is_taken(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            quota = {
+                "apiVersion": "v1",
+                "kind": "ResourceQuota",
+                "metadata": {"name": "none", "namespace": where},
+                "spec": {"hard": {"services": "0"}},
+            }
+            await api.create(quota)
+            await api.create(owner(where))
+            refused = await until(api, where, "ChildRefused")
+            ready = next(c for c in refused["status"]["conditions"] if c["type"] == "Ready")
+            assert ready["message"].startswith("Service small is refused: ")
+            assert "Deployment" not in {kind for kind, _ in await children(api, where)}
+            await api.delete("v1", "ResourceQuota", "none", where)
+            await until(api, where, "Serving")
+
+    asyncio.run(scenario())
+
+
+def test_a_claim_that_cannot_grow_holds_up_nothing_else(operator: Cluster) -> None:
+    async def scenario() -> None:
+        async with operator.connect() as api, namespace(api) as where:
+            # Nobody provides volumes here, and a claim without one cannot grow.
+            await api.apply(owner(where, cache={"size": "20Gi"}))
+            await until(api, where, "Unschedulable")
+            await api.apply(owner(where, cache={"size": "30Gi"}, replicas=2))
+            refused = await until(api, where, "ChildRefused")
+            ready = next(c for c in refused["status"]["conditions"] if c["type"] == "Ready")
+            assert ready["message"].startswith("PersistentVolumeClaim small-cache is refused: ")
+            deployment = await api.get("apps/v1", "Deployment", "small", where)
+            assert deployment["spec"]["replicas"] == 2
 
     asyncio.run(scenario())

@@ -10,9 +10,9 @@ from e2e.chart import CHART
 from e2e.cluster.api import eventually, has_condition
 from e2e.fixtures import Cluster
 from e2e.images.product import OPERATOR
-from e2e.objects import install_crd, namespace
+from e2e.objects import KIND, VERSION, install_crd, namespace
 from e2e.tools import helm
-from tests.e2e.test_operator import GROUP_VERSION, KIND, owner
+from tests.e2e.fake_gpus import owner
 
 pytestmark = pytest.mark.node
 
@@ -42,7 +42,7 @@ def test_it_runs_without_root_or_a_writable_disk_and_helm_test_passes(node: Clus
             await api.create(owner(where, model="Qwen/Qwen3-32B"))
 
             async def refused() -> bool:
-                found = await api.get(GROUP_VERSION, KIND, "small", where)
+                found = await api.get(VERSION, KIND, "small", where)
                 return has_condition(found, "Stalled")
 
             await eventually(refused, "the plan is refused", timeout_seconds=60)

@@ -214,15 +214,15 @@ class Accelerator(ApiModel):
         default=None,
         description=(
             "Memory of one card as CUDA reports it, in MiB, for a card given by its label; of a "
-            "CPU, main memory for weights and KV cache. Default what the node says, 16384 for a "
-            "CPU, for example 24124."
+            "CPU, main memory for weights and KV cache. Needed for a card that the catalogue does "
+            "not have. Default the catalogue's, 16384 for a CPU, for example 24124."
         ),
     )
     compute_capability: ComputeCapability | None = Field(
         default=None,
         description=(
             "CUDA compute capability, in quotes; only for a card given by its label. "
-            "Default what the node says, for example '8.6'."
+            "Default the catalogue's, for example '8.6'."
         ),
     )
     reserved_memory_mib: Annotated[Int32, Field(ge=0, le=1_048_576)] = Field(
@@ -424,8 +424,8 @@ class QwenDeploymentSpec(ApiModel):
         default=None,
         description=(
             "Commit, tag or branch of the repository. A commit never changes under you; a branch "
-            "is looked up when a pod fetches, and its commit is told in status. Default main, "
-            "for example 1cfa9a7208912126459214e8b04321603b3df60c."
+            "is looked up once, and its commit is kept in the cache and told in status. "
+            "Default main, for example 1cfa9a7208912126459214e8b04321603b3df60c."
         ),
     )
     source: Source = Field(

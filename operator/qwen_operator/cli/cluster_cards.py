@@ -14,7 +14,7 @@ _MEMORY_LABEL = "nvidia.com/gpu.memory"
 _CAPABILITY_LABELS = ("nvidia.com/gpu.compute.major", "nvidia.com/gpu.compute.minor")
 _SHARED = frozenset({"mps", "time-slicing"})
 _CUDA_SHARE = 0.97
-"""Of a label's nominal memory: CUDA reports 2 to 3 % less of the cards that were measured."""
+"""Of a label's nominal memory: CUDA reports 2 % less of the catalogue's; the rest is margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

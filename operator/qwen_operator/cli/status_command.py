@@ -69,12 +69,12 @@ def _look(cluster: Kubectl, name: str) -> Seen:
     )
     with ThreadPoolExecutor() as pool:
         reports = pool.map(lambda each: _report_of(cluster, each), pods)
-        replicas = tuple(map(lambda each, report: Replica(pod=each, report=report), pods, reports))
-    return Seen(owner=owner, replicas=replicas, events=tuple(events))
+    replicas = (Replica(pod=each, report=told) for each, told in zip(pods, reports, strict=True))
+    return Seen(owner=owner, replicas=tuple(replicas), events=tuple(events))
 
 
 def _listed(cluster: Kubectl, *what: str) -> list[Object]:
-    """None where the user may read the QwenDeployment alone."""
+    """Nothing, and a word on it, where the user may read the QwenDeployment alone."""
     try:
         return list(cluster.get(*what)["items"])
     except KubectlFailed as error:

@@ -92,10 +92,6 @@ class Api:
         query = {"fieldManager": manager, "force": "true"}
         return await self._request("PATCH", path, wanted, content_type=APPLY_PATCH, query=query)
 
-    async def create(self, path: str, wanted: Mapping[str, Any]) -> Object:
-        """Create an object that must not exist."""
-        return await self._request("POST", path, wanted)
-
     async def delete(self, path: str, *, uid: str, resource_version: str) -> None:
         """Delete the object that was seen, and no namesake; it is no error that it is gone."""
         preconditions = {"uid": uid, "resourceVersion": resource_version}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 from qwen_operator import naming
 from qwen_operator.cluster.api import Api, ApiError, Object, object_path, owner_path
@@ -19,29 +19,36 @@ from qwen_operator.reconcile.observed import Observed
 from qwen_operator.reconcile.outcome import Event, Outcome
 
 _LOG = logging.getLogger("qwen_operator")
+_WORKLOADS: Final = {"Deployment"}
+"""Kinds whose pods refer to the other children."""
 _PLURALS = {kind.kind: kind.plural for kind in owned_kinds()}
+
+Key = tuple[str, str]
+"""Kind and name of a child."""
+_Result = TypeVar("_Result")
 
 
 async def perform_children(api: Api, observed: Observed, outcome: Outcome) -> str | None:
     """Write what pods need, the pods, and take away what nobody wants.
 
-    Returns what the API server refused, if it did; what does not hang on it is written all the
-    same. Raises `ApiError` where it did not answer, or somebody else was faster.
+    Returns what the API server refused, if it did. A refused change of a child holds up no other;
+    a refused new child holds up the pods, which refer to it. Raises `ApiError` where the server did
+    not answer, or somebody else was faster.
     """
     namespace = observed.owner["metadata"]["namespace"]
     await _all(*(_tell(api, observed, event) for event in outcome.rollout_events))
-    refusals = [
-        *await _all(
-            *(_apply(api, namespace, child) for child in outcome.apply if not _is_workload(child))
-        ),
-        *await _all(
-            *(_apply(api, namespace, child) for child in outcome.apply if _is_workload(child))
-        ),
-    ]
+    workloads = [child for child in outcome.apply if child["kind"] in _WORKLOADS]
+    others = [child for child in outcome.apply if child["kind"] not in _WORKLOADS]
+    refused = await _apply_all(api, namespace, others)
+    # Where there is an older child, pods can do with that; without any they cannot start, or are
+    # open to everybody.
+    if not refused.keys() <= observed.children.keys():
+        return "; ".join(refused.values())
+    refused |= await _apply_all(api, namespace, workloads)
     for removal in outcome.prune:
         path = object_path(removal.api_version, removal.plural, namespace, removal.name)
         await api.delete(path, uid=removal.uid, resource_version=removal.resource_version)
-    return next(filter(None, refusals), None)
+    return "; ".join(refused.values()) or None
 
 
 async def perform_status(api: Api, observed: Observed, outcome: Outcome) -> None:
@@ -62,7 +69,7 @@ async def perform_status(api: Api, observed: Observed, outcome: Outcome) -> None
         )
 
 
-async def _all(*writes: Coroutine[None, None, str | None]) -> list[str | None]:
+async def _all(*writes: Coroutine[None, None, _Result]) -> list[_Result]:
     """Side by side, for none depends on another; the first error is raised when all have ended."""
     results = await asyncio.gather(*writes, return_exceptions=True)
     for result in results:
@@ -71,21 +78,22 @@ async def _all(*writes: Coroutine[None, None, str | None]) -> list[str | None]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def _is_workload(child: Object) -> bool:
-    """Whether its pods refer to the other children, which must be there before them."""
-    return bool(child["kind"] == "Deployment")
+async def _apply_all(api: Api, namespace: str, children: Iterable[Object]) -> dict[Key, str]:
+    """What the API server refuses, by kind and name of the child."""
+    refused = await _all(*(_apply(api, namespace, child) for child in children))
+    return {key: sentence for key, sentence in refused if sentence is not None}
 
 
-async def _apply(api: Api, namespace: str, child: Object) -> str | None:
-    """What the API server refuses about it; None when it takes it."""
-    plural, name = _PLURALS[child["kind"]], child["metadata"]["name"]
+async def _apply(api: Api, namespace: str, child: Object) -> tuple[Key, str | None]:
+    """The child, and what the API server refuses about it."""
+    kind, name = child["kind"], child["metadata"]["name"]
     try:
-        await api.apply(object_path(child["apiVersion"], plural, namespace, name), child)
+        await api.apply(object_path(child["apiVersion"], _PLURALS[kind], namespace, name), child)
     except ApiError as error:
         if not error.is_refusal or error.is_ending_namespace:
             raise
-        return f"{child['kind']} {name} is refused: {error}"
-    return None
+        return (kind, name), f"{kind} {name} is refused: {error}"
+    return (kind, name), None
 
 
 async def _tell(api: Api, observed: Observed, event: Event) -> None:

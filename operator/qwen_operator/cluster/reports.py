@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from qwen_contract import pod
 from qwen_contract.errors import Unreadable
@@ -86,10 +86,20 @@ class Reports:
                 async with self._session.get(url, allow_redirects=False) as answer:
                     if answer.status != _OK:
                         return
-                    report = read_report(await answer.content.read(_LONGEST_BYTES))
+                    report = read_report(await _read_all(answer))
             except (ClientError, TimeoutError, OSError, Unreadable):
                 # The pod serves all the same; the resync asks again.
                 return
         if report != entry.report:
             entry.report = report
             self._wake(entry.owner)
+
+
+async def _read_all(answer: ClientResponse) -> bytes:
+    """The body, in as many parts as it comes. Raises `Unreadable` when it is too long."""
+    body = b""
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > _LONGEST_BYTES:
+            raise Unreadable(f"the launcher's report is longer than {_LONGEST_BYTES} bytes")
+    return body

@@ -28,10 +28,8 @@ _LEAST_SILENCE_SECONDS = 120.0
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; children keep serving."""
-    telemetry, heartbeat = (
-        Telemetry(),
-        Heartbeat(max(2 * settings.resync_seconds, _LEAST_SILENCE_SECONDS)),
-    )
+    telemetry = Telemetry()
+    heartbeat = Heartbeat(max(2 * settings.resync_seconds, _LEAST_SILENCE_SECONDS))
     stop = asyncio.Event()
     stop_on_signals(stop)
     health = await serve_health(settings.health_port, telemetry, heartbeat)
